@@ -1,0 +1,205 @@
+"""The ledger of an order: what each unit cost and which part of the discounts, the shipping and the fee is its own.
+
+It is fixed when the order is placed and never changes. Every share is made by largest remainder (POLICIES, *Both*,
+Money), so that the shares add up to exactly what was charged or taken off, however the units are claimed later:
+
+- an order's code is spread over the lines that cost something, by their amount after their own discount;
+- shipping and transaction fee over the lines that cost something, by their amount after all discounts;
+- what a line has got of anything is spread over its units evenly; the units that get one more are its first.
+
+Three things the clauses leave open are settled here. A code that is worth more than the goods takes what is left off
+the shipping, then off the fee, because nothing may cost less than 0. Where shipping or a fee was paid on goods that
+cost nothing at all, it is spread by what they cost before the code, then before any discount, then by units. Shipping
+paid to the carrier (`collect`) was not paid to the shop and is 0 here.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from shared.money import apportion, minor
+
+Units = Mapping[str, Sequence[int]]
+"""Unit numbers (from 1) by line id. A `range` will do."""
+
+
+class LedgerError(ValueError):
+    """An order of which no ledger can be made: its amounts contradict each other."""
+
+
+class PlacedLine(Protocol):
+    """An order line, as `order.placed.v1` gives it; amounts are decimal strings in the order's currency."""
+
+    @property
+    def line_id(self) -> str: ...
+    @property
+    def quantity(self) -> int: ...
+    @property
+    def unit_price(self) -> str: ...
+    @property
+    def discount(self) -> str: ...
+    @property
+    def gift(self) -> bool: ...
+
+
+class PlacedShipping(Protocol):
+    """The order's shipping; with `collect` it is paid to the carrier."""
+
+    @property
+    def amount(self) -> str: ...
+    @property
+    def collect(self) -> bool: ...
+
+
+class PlacedPayment(Protocol):
+    """One payment of the order."""
+
+    @property
+    def amount(self) -> str: ...
+
+
+class PlacedOrder(Protocol):
+    """What the ledger needs of an order."""
+
+    @property
+    def currency(self) -> str: ...
+    @property
+    def lines(self) -> Sequence[PlacedLine]: ...
+    @property
+    def discount(self) -> str: ...
+    @property
+    def shipping(self) -> PlacedShipping: ...
+    @property
+    def transaction_fee(self) -> str: ...
+    @property
+    def payments(self) -> Sequence[PlacedPayment]: ...
+
+
+def _part(total: int, quantity: int, units: Iterable[int]) -> int:
+    """What `units` have of a line's `total`: even shares, one more for each of the first `total % quantity` units."""
+    even, more = divmod(total, quantity)
+    return sum(even + (unit <= more) for unit in units)
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerLine:
+    """One order line in minor units. `discount` and `code` are what was taken off the whole line, `shipping` and `fee`
+    its shares; the `_by_units` pair is the other reading of the register's `share-key`."""
+
+    line_id: str
+    quantity: int
+    unit_price: int
+    discount: int
+    code: int
+    shipping: int
+    fee: int
+    shipping_by_units: int
+    fee_by_units: int
+
+    @property
+    def paid(self) -> int:
+        """What was paid for the line's goods, after all discounts."""
+        return self.unit_price * self.quantity - self.discount - self.code
+
+    def value(self, units: Sequence[int]) -> int:
+        """What was paid for `units`: their price less their shares of the line's discount and of the code."""
+        off = _part(self.discount, self.quantity, units) + _part(self.code, self.quantity, units)
+        return self.unit_price * len(units) - off
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The order in minor units of `currency`. `deposit`: the sum of its payments = of its lines, shipping and fee."""
+
+    currency: str
+    lines: Mapping[str, LedgerLine]
+    shipping: int
+    fee: int
+    deposit: int
+
+    def value(self, units: Units) -> int:
+        """What was paid for the goods in `units`, after all discounts (GN2; HQ.2 *value*)."""
+        return sum(self.lines[line_id].value(numbers) for line_id, numbers in units.items())
+
+    def shipping_share(self, units: Units) -> int:
+        """The units' share of the shipping, by value (`share-key`, chosen)."""
+        return self._share(units, "shipping")
+
+    def fee_share(self, units: Units) -> int:
+        """The units' share of the transaction fee, by value (`share-key`, chosen)."""
+        return self._share(units, "fee")
+
+    def shipping_by_units(self, units: Units) -> int:
+        """The units' share of the shipping, were it spread by units (`share-key`, the other reading)."""
+        return self._share(units, "shipping_by_units")
+
+    def fee_by_units(self, units: Units) -> int:
+        """The units' share of the transaction fee, were it spread by units (`share-key`, the other reading)."""
+        return self._share(units, "fee_by_units")
+
+    def deposit_share(self, units: Units) -> int:
+        """The units' share of the deposit: goods with their shares of shipping and fee (`withdrawal-fee-base`)."""
+        return self.value(units) + self.shipping_share(units) + self.fee_share(units)
+
+    def whole(self) -> dict[str, range]:
+        """All units of the order."""
+        return {line_id: range(1, line.quantity + 1) for line_id, line in self.lines.items()}
+
+    def _share(self, units: Units, of: str) -> int:
+        total = 0
+        for line_id, numbers in units.items():
+            line = self.lines[line_id]
+            share: int = getattr(line, of)
+            total += _part(share, line.quantity, numbers)
+        return total
+
+
+def _weights(*candidates: Sequence[int]) -> Sequence[int]:
+    """The first of `candidates` that is not all 0."""
+    return next((weights for weights in candidates if any(weights)), candidates[-1])
+
+
+def open_ledger(order: PlacedOrder) -> Ledger:
+    """The ledger of `order`. Raises `LedgerError` where a discount is more than what it is taken off or the payments
+    are not lines − discounts + shipping + fee, `MoneyError` for an amount that cannot be read.
+    """
+    currency = order.currency
+    quantities = [line.quantity for line in order.lines]
+    prices = [minor(line.unit_price, currency) for line in order.lines]
+    gross = [price * quantity for price, quantity in zip(prices, quantities, strict=True)]
+    discounts = [minor(line.discount, currency) for line in order.lines]
+    own = [amount - discount for amount, discount in zip(gross, discounts, strict=True)]
+    if any(amount < 0 for amount in own):
+        raise LedgerError("a line's discount is more than the line")
+    code = minor(order.discount, currency)
+    code_on_goods = min(code, sum(own))
+    codes = apportion(code_on_goods, own)
+    paid = [amount - share for amount, share in zip(own, codes, strict=True)]
+
+    shipping = 0 if order.shipping.collect else minor(order.shipping.amount, currency)
+    fee = minor(order.transaction_fee, currency)
+    beyond = code - code_on_goods
+    if beyond > shipping + fee:
+        raise LedgerError("the discounts are more than the order")
+    off_shipping = min(beyond, shipping)
+    shipping, fee = shipping - off_shipping, fee - (beyond - off_shipping)
+
+    deposit = sum(minor(payment.amount, currency) for payment in order.payments)
+    if deposit != sum(paid) + shipping + fee:
+        raise LedgerError(f"the payments add up to {deposit}, the order to {sum(paid) + shipping + fee} minor units")
+
+    by_value = _weights(paid, own, gross, quantities)
+    by_units = [quantity if weight else 0 for quantity, weight in zip(quantities, by_value, strict=True)]
+    shares = zip(
+        order.lines,
+        prices,
+        discounts,
+        codes,
+        apportion(shipping, by_value),
+        apportion(fee, by_value),
+        apportion(shipping, by_units),
+        apportion(fee, by_units),
+        strict=True,
+    )
+    lines = {line.line_id: LedgerLine(line.line_id, line.quantity, *amounts) for line, *amounts in shares}
+    return Ledger(currency, lines, shipping, fee, deposit)
