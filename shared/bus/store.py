@@ -1,0 +1,155 @@
+"""The kit's SQL: one function a query."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+import ormsgpack
+
+from shared.bus.lanes import Lane, LaneLost
+from shared.bus.outbox import OutboxRow, pack, unpack
+from shared.bus.work import DeadLetter, Work
+from shared.db import Conn
+
+
+async def claim_lanes(conn: Conn, lanes: Sequence[int], topics: Sequence[str], token: UUID) -> dict[int, Lane]:
+    """Make this process the owner of the lanes, and read where they stand. Waits for whoever is committing in them."""
+    await conn.execute("INSERT INTO lane (lane) SELECT unnest($1::int[]) ON CONFLICT DO NOTHING", sorted(lanes))
+    await conn.execute(
+        "INSERT INTO position (topic, lane, next_offset) "
+        "SELECT t, l, 0 FROM unnest($1::text[]) t, unnest($2::int[]) l ON CONFLICT DO NOTHING",
+        list(topics),
+        sorted(lanes),
+    )
+    rows = await conn.fetch("SELECT lane FROM lane WHERE lane = ANY($1::int[]) ORDER BY lane FOR UPDATE", lanes)
+    await conn.execute("UPDATE lane SET owner = $2 WHERE lane = ANY($1::int[])", [r["lane"] for r in rows], token)
+    return await read_lanes(conn, lanes, token)
+
+
+async def read_lanes(conn: Conn, lanes: Sequence[int], token: UUID) -> dict[int, Lane]:
+    """Read emitted, published, positions and inbox of the lanes."""
+    found = {
+        r["lane"]: Lane(r["lane"], token, r["emitted"], r["published"])
+        for r in await conn.fetch("SELECT lane, emitted, published FROM lane WHERE lane = ANY($1::int[])", lanes)
+    }
+    for r in await conn.fetch("SELECT topic, lane, next_offset FROM position WHERE lane = ANY($1::int[])", lanes):
+        found[r["lane"]].positions[r["topic"]] = r["next_offset"]
+    for r in await conn.fetch("SELECT topic, lane, origin, number FROM inbox_mark WHERE lane = ANY($1::int[])", lanes):
+        found[r["lane"]].inbox[r["topic"], r["origin"]] = r["number"]
+    return found
+
+
+async def owner(conn: Conn, lane: int) -> UUID | None:
+    """Read whose lane it is."""
+    found: UUID | None = await conn.fetchval("SELECT owner FROM lane WHERE lane = $1", lane)
+    return found
+
+
+async def lock_lanes(conn: Conn, lanes: Mapping[int, Lane]) -> None:
+    """Lock the lanes' rows for the rest of the transaction.
+
+    Raises:
+        LaneLost: another process owns one of them now.
+    """
+    rows = await conn.fetch(
+        "SELECT lane, owner FROM lane WHERE lane = ANY($1::int[]) ORDER BY lane FOR UPDATE", list(lanes)
+    )
+    owners = {r["lane"]: r["owner"] for r in rows}
+    lost = [number for number, lane in lanes.items() if owners.get(number) != lane.token]
+    if lost:
+        raise LaneLost(lost)
+
+
+_SAVE = """
+WITH moved AS (
+    INSERT INTO position AS p (topic, lane, next_offset)
+    SELECT * FROM unnest($1::text[], $2::int[], $3::bigint[])
+    ON CONFLICT (topic, lane) DO UPDATE SET next_offset = excluded.next_offset
+), heard AS (
+    INSERT INTO inbox_mark AS m (topic, lane, origin, number)
+    SELECT * FROM unnest($4::text[], $5::int[], $6::text[], $7::bigint[])
+    ON CONFLICT (topic, lane, origin) DO UPDATE SET number = excluded.number
+), written AS (
+    INSERT INTO outbox (lane, number, events, written_at)
+    SELECT l, n, e, $11 FROM unnest($8::int[], $9::bigint[], $10::bytea[]) AS u (l, n, e)
+), cleared AS (
+    DELETE FROM outbox o USING unnest($12::int[], $14::bigint[]) AS u (l, published)
+    WHERE o.lane = u.l AND o.number <= u.published
+)
+UPDATE lane SET emitted = u.emitted, published = u.published
+FROM unnest($12::int[], $13::bigint[], $14::bigint[]) AS u (l, emitted, published) WHERE lane.lane = u.l
+"""
+
+
+async def save(
+    conn: Conn,
+    work: Work,
+    positions: Mapping[tuple[str, int], int],
+    marks: Mapping[tuple[str, int, str], int],
+    published: Mapping[int, int],
+) -> dict[int, OutboxRow]:
+    """Write what the kit keeps of a unit of work; return its outbox rows by lane."""
+    rows = {
+        lane: OutboxRow(lane, work.owned[lane].emitted + len(events), tuple(events), work.now)
+        for lane, events in work.outgoing.items()
+    }
+    lanes = sorted(work.owned)
+    await conn.execute(
+        _SAVE,
+        [topic for topic, _ in positions],
+        [lane for _, lane in positions],
+        list(positions.values()),
+        [topic for topic, _, _ in marks],
+        [lane for _, lane, _ in marks],
+        [origin for _, _, origin in marks],
+        list(marks.values()),
+        list(rows),
+        [row.number for row in rows.values()],
+        [pack(row.events) for row in rows.values()],
+        work.now,
+        lanes,
+        [rows[lane].number if lane in rows else work.owned[lane].emitted for lane in lanes],
+        [published.get(lane, work.owned[lane].stored_mark) for lane in lanes],
+    )
+    if work.histories:
+        await conn.copy_records_to_table(
+            "history",
+            records=work.histories,
+            columns=["merchant", "claim_id", "what", "topic", "lane", "record_offset", "at"],
+        )
+    if work.dead_letters:
+        await _bury(conn, work.dead_letters, work.now)
+    return rows
+
+
+async def _bury(conn: Conn, letters: Sequence[DeadLetter], at: datetime) -> None:
+    await conn.executemany(
+        "INSERT INTO dead_letter VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING",
+        [
+            (
+                d.record.topic,
+                d.record.partition,
+                d.record.offset,
+                d.record.key,
+                d.record.value,
+                ormsgpack.packb(list(d.record.headers)),
+                d.reason.replace("\0", "␀"),
+                d.path.replace("\0", "␀"),
+                d.fingerprint,
+                d.attempts,
+                at,
+            )
+            for d in letters
+        ],
+    )
+
+
+async def unpublished(conn: Conn, lane: int, after: int, limit: int) -> list[OutboxRow]:
+    """Read a lane's outbox rows past a number, in order."""
+    rows = await conn.fetch(
+        "SELECT number, events, written_at FROM outbox WHERE lane = $1 AND number > $2 ORDER BY number LIMIT $3",
+        lane,
+        after,
+        limit,
+    )
+    return [unpack(lane, r["number"], r["events"], r["written_at"]) for r in rows]

@@ -1,0 +1,85 @@
+"""The transactional producer of one lane of `refunds.v1`.
+
+Each Kafka transaction holds instructions and, as a consumer-group offset, the number of the last one. So after a crash
+the number in Kafka says exactly which instructions a `read_committed` reader has, and the rest follows once. The
+transactional id is the lane's: starting a producer fences the one of a former owner.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.structs import OffsetAndMetadata
+
+from shared.bus.sending import BATCH_BYTES, Addressed, close, send_in_order
+
+
+class TransactionalLane:
+    """Publishes one lane's events of one topic, each once in effect."""
+
+    def __init__(self, service: str, kafka: str, topic: str, lane: int) -> None:
+        self._service = service
+        self._kafka = kafka
+        self._topic = topic
+        self._lane = lane
+        self._group = f"{service}.relay"
+        self._producer: AIOKafkaProducer | None = None
+        self._stored = 0
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def publish(self, events: Sequence[Addressed]) -> None:
+        """Publish what Kafka does not have yet, in one transaction with the position."""
+        producer = await self._ready()
+        new = [(row, event) for row, event in events if event.number > self._stored]
+        if not new:
+            return
+        last = new[-1][1].number
+        async with producer.transaction():
+            await send_in_order(producer, self._service, TopicPartition(self._topic, self._lane), new)
+            offset = {TopicPartition(self._topic, self._lane): OffsetAndMetadata(last, "")}
+            await producer.send_offsets_to_transaction(offset, self._group)
+        self._stored = last
+
+    def abandon(self) -> None:
+        """Let go without waiting: an open transaction is aborted by the next owner's start or by its timeout."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            task = asyncio.create_task(close(producer))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    async def _ready(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            producer = AIOKafkaProducer(
+                bootstrap_servers=self._kafka,
+                client_id=f"{self._service}-relay-{self._lane}",
+                transactional_id=f"{self._service}.relay.{self._lane}",
+                transaction_timeout_ms=30_000,
+                acks="all",
+                linger_ms=0,
+                max_batch_size=BATCH_BYTES,
+                max_request_size=4 << 20,
+                request_timeout_ms=15_000,
+            )
+            try:
+                async with asyncio.timeout(30):
+                    await producer.start()
+                    self._stored = await self._read_stored()
+            except BaseException:
+                await close(producer)
+                raise
+            self._producer = producer
+        return self._producer
+
+    async def _read_stored(self) -> int:
+        """Number of the last instruction that Kafka has, once the producer's start has ended older transactions."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._kafka, group_id=self._group, enable_auto_commit=False, request_timeout_ms=15_000
+        )
+        await consumer.start()
+        try:
+            tp = TopicPartition(self._topic, self._lane)
+            consumer.assign([tp])
+            return int(await consumer.committed(tp) or 0)
+        finally:
+            await consumer.stop()

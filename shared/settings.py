@@ -1,0 +1,32 @@
+"""Settings that every service has, from the environment (`MAKEGOOD_…`)."""
+
+from typing import Literal
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Common settings. A service adds its own in a subclass."""
+
+    model_config = SettingsConfigDict(env_prefix="MAKEGOOD_", extra="ignore")
+
+    kafka: str = "127.0.0.1:9092"
+    """Bootstrap servers, `host:port[,host:port]`."""
+    database: str = "postgresql://127.0.0.1:5432/makegood"
+    """DSN of the service's own database."""
+    database_connections: int = 4
+    health_host: str = "127.0.0.1"
+    health_port: int = 0
+    """Port of `/live`, `/ready` and `/metrics`; 0 takes a free one."""
+    log: Literal["json", "console"] = "json"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    replica: int = 1
+    batch_records: int = 1000
+    """Most records in one transaction."""
+    poll_ms: int = 10
+    """Longest wait of one poll; an empty poll is followed by a pause of the same length."""
+    session_timeout_ms: int = 10_000
+    retry_seconds: float = 600.0
+    """How long an infrastructure error is retried before the process ends and is started again."""
+    tick_seconds: float = 0.5
+    drain_seconds: float = 20.0
