@@ -7,10 +7,9 @@ Money), so that the shares add up to exactly what was charged or taken off, howe
 - shipping and transaction fee over the lines that cost something, by their amount after all discounts;
 - what a line has got of anything is spread over its units evenly; the units that get one more are its first.
 
-Three things the clauses leave open are settled here. A code that is worth more than the goods takes what is left off
-the shipping, then off the fee, because nothing may cost less than 0. Where shipping or a fee was paid on goods that
-cost nothing at all, it is spread by what they cost before the code, then before any discount, then by units. Shipping
-paid to the carrier (`collect`) was not paid to the shop and is 0 here.
+Two things the clauses leave open are settled here. Where shipping or a fee was paid on goods that cost nothing at all,
+it is spread by what they cost before the code, then before any discount, then by units, so that it still belongs to
+something. Shipping paid to the carrier (`collect`) was not paid to the shop and is 0 here.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -172,18 +171,13 @@ def open_ledger(order: PlacedOrder) -> Ledger:
     if any(amount < 0 for amount in own):
         raise LedgerError("a line's discount is more than the line")
     code = minor(order.discount, currency)
-    code_on_goods = min(code, sum(own))
-    codes = apportion(code_on_goods, own)
+    if code > sum(own):
+        raise LedgerError("the order's discount is more than its lines")
+    codes = apportion(code, own)
     paid = [amount - share for amount, share in zip(own, codes, strict=True)]
 
     shipping = 0 if order.shipping.collect else minor(order.shipping.amount, currency)
     fee = minor(order.transaction_fee, currency)
-    beyond = code - code_on_goods
-    if beyond > shipping + fee:
-        raise LedgerError("the discounts are more than the order")
-    off_shipping = min(beyond, shipping)
-    shipping, fee = shipping - off_shipping, fee - (beyond - off_shipping)
-
     deposit = sum(minor(payment.amount, currency) for payment in order.payments)
     if deposit != sum(paid) + shipping + fee:
         raise LedgerError(f"the payments add up to {deposit}, the order to {sum(paid) + shipping + fee} minor units")

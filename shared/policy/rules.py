@@ -180,6 +180,8 @@ class Share(_Rule):
     kind: Literal["share"]
     item: Literal["goods", "shipping", "transaction_fee", "compensation"]
     of: Literal["units", "order", "answer"]
+    by: Literal["value", "units"] = "value"
+    """How the order's shipping and fee are spread over units, for `of: units`."""
 
 
 class Fee(_Rule):
