@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from typing import TypeAlias
 
 import asyncpg
 import structlog
@@ -14,8 +15,8 @@ from asyncpg.pool import PoolConnectionProxy
 
 log = structlog.get_logger(__name__)
 
-Pool = asyncpg.Pool[asyncpg.Record]
-Conn = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+Conn: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
 """A connection, or one lent by the pool."""
 
 _LOCK = 0x6D616B65  # any number that all processes of the project agree on

@@ -137,7 +137,8 @@ class _Running:
         log.info("draining")
         stop_timers.set()
         await self._within(self._stop_consuming())
-        await self._relay.drain(self._settings.drain_seconds)
+        if await self._relay.drain(self._settings.drain_seconds):
+            await self._within(self._pipeline.store_marks())
         self._pipeline.stopping.set()
         await self._within(self._host.broker.stop())
         await self._relay.stop()

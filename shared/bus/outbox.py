@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import ormsgpack
 
@@ -51,10 +52,14 @@ def unpack(lane: int, number: int, packed: bytes, written_at: datetime) -> Outbo
     members = ormsgpack.unpackb(packed)
     first = number - len(members) + 1
     events = tuple(
-        Outgoing(first + i, *fields, [(name, value) for name, value in headers] if headers is not None else None)
-        for i, (fields, headers) in enumerate((member[:7], member[7]) for member in members)
+        Outgoing(first + i, topic, partition, key, value, type, subject, traceparent, _pairs(headers))
+        for i, (topic, partition, key, value, type, subject, traceparent, headers) in enumerate(members)
     )
     return OutboxRow(lane, number, events, written_at)
+
+
+def _pairs(headers: list[list[Any]] | None) -> Headers | None:
+    return None if headers is None else [(name, value) for name, value in headers]
 
 
 def kafka_headers(service: str, lane: int, event: Outgoing, written_at: datetime) -> Headers:

@@ -136,6 +136,14 @@ class Pipeline:
         except INFRASTRUCTURE as error:
             log.warning("tick_failed_will_retry", error=repr(error))
 
+    async def store_marks(self) -> None:
+        """Store what has been published, so that the next owner publishes nothing again."""
+        try:
+            async with self.unit():
+                pass
+        except (LaneLost, *INFRASTRUCTURE) as error:
+            log.info("marks_not_stored", error=repr(error))
+
     @asynccontextmanager
     async def unit(self, records: Sequence[Record] = ()) -> AsyncIterator[Work]:
         """Open a unit of work over the records' lanes (without records: over all lanes owned) and commit it.
