@@ -43,6 +43,7 @@ class Host(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not 
             group_id=service.name,
             ack_policy=AckPolicy.MANUAL,
             auto_offset_reset="earliest",
+            isolation_level="read_committed",
             partition_assignment_strategy=[RangePartitionAssignor],
             session_timeout_ms=settings.session_timeout_ms,
             heartbeat_interval_ms=max(500, settings.session_timeout_ms // 5),
