@@ -7,9 +7,7 @@ from pydantic import Field, model_validator
 from shared.events.fields import AMOUNT_DIGITS, Amount, Currency, Id, Instant, Phone, Text
 from shared.events.model import Event, Part, flaw
 from shared.events.parts import Customer, Exchange, OrderCustomer, OrderLine, Payment, Shipping, too_precise
-from shared.money import minor, text
-
-_MOST_MINOR = 10**AMOUNT_DIGITS
+from shared.money import DECIMALS, minor, text
 
 
 class CustomerContact(Event):
@@ -92,19 +90,23 @@ class OrderPlaced(Event):
         self._check_payments(goods)
         return self
 
+    def _minor(self, amount: str) -> int:
+        # An amount is checked by now, so that where there are no decimals it is plain digits.
+        return minor(amount, self.currency) if DECIMALS[self.currency] else int(amount)
+
     def _check_decimals(self) -> None:
-        amounts = [
-            ("discount", self.discount),
-            ("shipping.amount", self.shipping.amount),
-            ("transaction_fee", self.transaction_fee),
-        ]
-        for index, line in enumerate(self.lines):
-            amounts.append((f"lines[{index}].unit_price", line.unit_price))
-            amounts.append((f"lines[{index}].discount", line.discount))
-        for index, payment in enumerate(self.payments):
-            amounts.append((f"payments[{index}].amount", payment.amount))
-        for path, amount in amounts:
-            if "." in amount and (complaint := too_precise(amount, self.currency)):
+        amounts = [self.discount, self.shipping.amount, self.transaction_fee]
+        for line in self.lines:
+            amounts += (line.unit_price, line.discount)
+        amounts += [payment.amount for payment in self.payments]
+        if not any("." in amount for amount in amounts):
+            return
+        paths = ["discount", "shipping.amount", "transaction_fee"]
+        for index in range(len(self.lines)):
+            paths += (f"lines[{index}].unit_price", f"lines[{index}].discount")
+        paths += [f"payments[{index}].amount" for index in range(len(self.payments))]
+        for path, amount in zip(paths, amounts, strict=True):
+            if complaint := too_precise(amount, self.currency):
                 raise flaw(path, complaint)
 
     def _check_lines(self) -> int:
@@ -115,10 +117,8 @@ class OrderPlaced(Event):
             if line.line_id in seen:
                 raise flaw(f"lines[{index}].line_id", f"line {line.line_id} is there twice")
             seen.add(line.line_id)
-            price = line.quantity * minor(line.unit_price, self.currency)
-            if price >= _MOST_MINOR:
-                raise flaw(f"lines[{index}].unit_price", f"the line's price has more than {AMOUNT_DIGITS} digits")
-            off = minor(line.discount, self.currency)
+            price = line.quantity * self._minor(line.unit_price)
+            off = self._minor(line.discount)
             if off > price:
                 raise flaw(
                     f"lines[{index}].discount",
@@ -128,27 +128,28 @@ class OrderPlaced(Event):
         return goods
 
     def _check_payments(self, goods: int) -> None:
-        off = minor(self.discount, self.currency)
+        off = self._minor(self.discount)
         if off > goods:
             raise flaw(
                 "discount", f"the discount of {self.discount} is more than the lines' {text(goods, self.currency)}"
             )
         seen: set[str] = set()
+        paid = 0
         for index, payment in enumerate(self.payments):
             if payment.payment_id in seen:
                 raise flaw(f"payments[{index}].payment_id", f"payment {payment.payment_id} is there twice")
             seen.add(payment.payment_id)
-        shipping = 0 if self.shipping.collect else minor(self.shipping.amount, self.currency)
-        due = goods - off + shipping + minor(self.transaction_fee, self.currency)
-        if due >= _MOST_MINOR:
-            raise flaw("lines", f"the order's total has more than {AMOUNT_DIGITS} digits")
-        paid = sum(minor(payment.amount, self.currency) for payment in self.payments)
+            paid += self._minor(payment.amount)
+        shipping = 0 if self.shipping.collect else self._minor(self.shipping.amount)
+        due = goods - off + shipping + self._minor(self.transaction_fee)
         if paid != due:
             raise flaw(
                 "payments",
                 f"the payments add up to {text(paid, self.currency)} {self.currency}, but lines less discounts, plus "
                 f"{'' if self.shipping.collect else 'shipping and '}transaction fee, make {text(due, self.currency)}",
             )
+        if len(str(due)) > AMOUNT_DIGITS:
+            raise flaw("payments", f"the order's total has more than {AMOUNT_DIGITS} digits")
 
 
 class OrderDelivered(Event):

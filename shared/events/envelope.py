@@ -1,0 +1,231 @@
+"""CloudEvents 1.0 over Kafka: an incoming record, in binary or structured mode, becomes an `Envelope`; and the headers
+of what goes out. Kafka binding: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md
+"""
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from shared.events import TYPES, parse
+from shared.events.canonical import check, digest, read, refuse_flaws
+from shared.events.failure import BadEvent
+from shared.events.fields import ID_LENGTH, normalise_instant
+from shared.events.model import Event
+from shared.events.topics import INPUT_TOPIC_OF, TYPES_OF
+
+VALUE_LIMIT: Final = 256 * 1024
+SOURCE_LENGTH: Final = 1024
+
+_STRUCTURED: Final = "application/cloudevents+json"
+_READ: Final = frozenset(
+    (
+        "content-type",
+        "traceparent",
+        *(f"ce_{name}" for name in ("id", "source", "type", "specversion", "time", "subject", "traceparent")),
+    )
+)
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
+_CHARSET: Final = re.compile(r';\s*charset="?([^";\s]*)', re.IGNORECASE)
+
+Headers = Iterable[tuple[str, bytes | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """An event that came in. `subject` and `traceparent` are "" where there is none (or none that W3C would take);
+    `digest` is that of the data as it came (`shared.events.canonical.digest`)."""
+
+    type: str
+    id: str
+    source: str
+    time: datetime | None
+    subject: str
+    traceparent: str
+    data: Event
+    digest: bytes
+
+
+def open_input(topic: str, headers: Headers, value: bytes | None) -> Envelope:
+    """The event of a record of an input topic, checked against the contract.
+
+    Raises `BadEvent`, and nothing else, for whatever the contract does not take.
+    """
+    if value is None:
+        raise BadEvent("$", "there is no value: an event was expected")
+    if len(value) > VALUE_LIMIT:
+        raise BadEvent("$", f"the value has {len(value)} bytes, and the most is {VALUE_LIMIT}")
+    given = _headers(headers)
+    media_type = given.get("content-type", "").partition(";")[0].strip().lower()
+    _refuse_charset(given.get("content-type", ""))
+    if media_type == _STRUCTURED:
+        attributes, data = _structured(value)
+        name = "{}"
+    else:
+        if media_type and media_type not in ("application/json", "text/json") and not _is_json(media_type):
+            raise BadEvent("$", f"content-type: {media_type!r:.150} is neither JSON nor {_STRUCTURED}")
+        attributes, data = {name[3:]: text for name, text in given.items() if name.startswith("ce_")}, value
+        name = "ce_{}"
+    type_ = _check_attributes(attributes, name)
+    _check_topic(type_, topic, name.format("type"))
+    event, fingerprint = open_data(type_, data)
+    return Envelope(
+        type=type_,
+        id=attributes["id"],
+        source=attributes["source"],
+        time=_time(attributes, name.format("time")),
+        subject=attributes.get("subject", ""),
+        traceparent=_traceparent(given.get("traceparent") or attributes.get("traceparent", "")),
+        data=event,
+        digest=fingerprint,
+    )
+
+
+def open_data(type_: str, data: bytes) -> tuple[Event, bytes]:
+    """The data of an input event, as strictly as from a stranger, and its digest. Raises `BadEvent`."""
+    model = TYPES.get(type_)
+    if model is None:
+        raise BadEvent("$", f"{type_!r:.150} is not a type of this contract")
+    check(data)
+    return parse(model, data), digest(data)
+
+
+def output_headers(
+    type_: str, id_: str, source: str, subject: str, time: datetime, traceparent: str = ""
+) -> list[tuple[str, bytes]]:
+    """The headers of an event in binary mode; `time` is aware."""
+    headers = [
+        ("ce_specversion", b"1.0"),
+        ("ce_type", type_.encode()),
+        ("ce_id", id_.encode()),
+        ("ce_source", source.encode()),
+        ("ce_subject", subject.encode()),
+        ("ce_time", time.astimezone(UTC).isoformat().replace("+00:00", "Z").encode()),
+        ("content-type", b"application/json"),
+    ]
+    if traceparent:
+        headers.append(("traceparent", traceparent.encode()))
+    return headers
+
+
+def _headers(headers: Headers) -> dict[str, str]:
+    """The headers that are read here. One that comes twice must say the same; a null is none at all."""
+    given: dict[str, str] = {}
+    for name, raw in headers:
+        lower = name.lower()
+        if raw is None or lower not in _READ:
+            continue
+        try:
+            text = raw.decode("utf-8")
+        except UnicodeDecodeError:
+            if lower == "traceparent":
+                continue
+            raise BadEvent("$", f"{lower}: the header is not UTF-8") from None
+        if given.setdefault(lower, text) != text:
+            raise BadEvent("$", f"{lower}: the header is there twice and says two things")
+    return given
+
+
+def _is_json(media_type: str) -> bool:
+    return media_type.endswith("+json") and not media_type.startswith("application/cloudevents")
+
+
+def _refuse_charset(content_type: str) -> None:
+    match = _CHARSET.search(content_type)
+    if match and match[1].lower() not in ("utf-8", "utf8", "us-ascii"):
+        raise BadEvent("$", f"content-type: the charset {match[1]!r:.60} is not utf-8")
+
+
+def _structured(value: bytes) -> tuple[dict[str, str], bytes]:
+    """The attributes and the data of an event in structured mode."""
+    try:
+        envelope = read(value)
+    except ValueError as error:
+        raise BadEvent("$", f"not JSON: {error!s:.200}") from None
+    if not isinstance(envelope, dict):
+        raise BadEvent("$", "a structured event must be an object")
+    repeated: str | None = getattr(envelope, "repeated", None)
+    if repeated is not None:
+        raise BadEvent("$", f"{repeated:.60}: is there twice in the envelope")
+    attributes: dict[str, str] = {}
+    for name in ("id", "source", "type", "specversion", "time", "subject", "traceparent", "datacontenttype"):
+        attribute = envelope.get(name)
+        if attribute is None:
+            continue
+        if not isinstance(attribute, str):
+            raise BadEvent("$", f"{name}: must be a string")
+        attributes[name] = attribute
+    media_type = attributes.pop("datacontenttype", "application/json").partition(";")[0].strip().lower()
+    if media_type not in ("application/json", "text/json") and not _is_json(media_type):
+        raise BadEvent("$", f"datacontenttype: {media_type!r:.150} is not JSON")
+    return attributes, _data_of(envelope)
+
+
+def _data_of(envelope: Mapping[str, object]) -> bytes:
+    encoded = envelope.get("data_base64")
+    if encoded is None:
+        if "data" not in envelope:
+            raise BadEvent("$", "data: is missing")
+        refuse_flaws(envelope["data"])
+        return json.dumps(envelope["data"], ensure_ascii=False).encode()
+    if envelope.get("data") is not None:
+        raise BadEvent("$", "data: is there beside data_base64")
+    if not isinstance(encoded, str):
+        raise BadEvent("$", "data_base64: must be a string")
+    try:
+        return base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        raise BadEvent("$", "data_base64: is not Base64") from None
+
+
+def _check_attributes(attributes: Mapping[str, str], name: str) -> str:
+    """The type, after the four attributes that every event has. `name` spells an attribute as the sender did."""
+    flaws: list[tuple[str, str]] = []
+    for attribute, most in (("specversion", 16), ("id", ID_LENGTH), ("source", SOURCE_LENGTH), ("type", ID_LENGTH)):
+        text = attributes.get(attribute)
+        label = name.format(attribute)
+        if text is None:
+            flaws.append(("$", f"{label}: is missing"))
+        elif not text.strip():
+            flaws.append(("$", f"{label}: is blank"))
+        elif len(text) > most:
+            flaws.append(("$", f"{label}: has more than {most} characters"))
+        elif _CONTROL.search(text):
+            flaws.append(("$", f"{label}: holds a control character"))
+    if not flaws and attributes["specversion"] != "1.0":
+        flaws.append(("$", f'{name.format("specversion")}: {attributes["specversion"]!r} is not "1.0"'))
+    subject = attributes.get("subject", "")
+    if len(subject) > SOURCE_LENGTH or _CONTROL.search(subject):
+        flaws.append(("$", f"{name.format('subject')}: is too long or holds a control character"))
+    if flaws:
+        raise BadEvent(*flaws[0], tuple(flaws))
+    return attributes["type"]
+
+
+def _check_topic(type_: str, topic: str, label: str) -> None:
+    if type_ not in TYPES:
+        raise BadEvent("$", f"{label}: {type_!r:.150} is not a type of this contract")
+    if type_ not in TYPES_OF.get(topic, ()):
+        home = INPUT_TOPIC_OF.get(type_)
+        where = f"it belongs on {home}" if home else "only the pipeline itself writes it"
+        raise BadEvent("$", f"{label}: {type_} has no place on {topic}: {where}")
+
+
+def _time(attributes: Mapping[str, str], label: str) -> datetime | None:
+    text = attributes.get("time")
+    if text is None:
+        return None
+    try:
+        return normalise_instant(text)
+    except ValueError:
+        raise BadEvent("$", f"{label}: {text!r:.60} is not an RFC 3339 instant with an offset") from None
+
+
+def _traceparent(text: str) -> str:
+    """W3C: one that does not parse is as good as none."""
+    return text if len(text) <= ID_LENGTH and _TRACEPARENT.fullmatch(text) else ""
