@@ -1,0 +1,57 @@
+"""A claim as a policy sees it: reduced to the facts that rules can ask for. Plain values, no events, no clock."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+
+from shared.policy.rules import Answer, Situation, Value, Wants
+
+NOTHING: Mapping[str, Value] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class LineCase:
+    """A claimed line. `stated`: what the customer says, the line's own facts before the claim's; `found`: what the
+    inspections of this line's units say, distinct values in the order they came. A fact that nobody has told is absent.
+    """
+
+    line_id: str
+    quantity: int
+    stated: Mapping[str, Value] = NOTHING
+    found: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
+    back: int = 0
+    """Units of this claim that have come back, at most `quantity`."""
+    gift: bool = False
+    category: str | None = None
+    sealed: bool = False
+
+    @property
+    def returned(self) -> bool:
+        return self.back >= self.quantity
+
+    def values(self, fact: str) -> tuple[Value, ...]:
+        """What is known of an inspectable fact: findings replace what was stated; empty when nobody has told."""
+        found = self.found.get(fact)
+        if found:
+            return found
+        return (self.stated[fact],) if fact in self.stated else ()
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimCase:
+    """A claim with everything known about it. `answer` is the seller's answer that counts now: None while none has
+    come, `require_return` while the goods must come back first. `carrier` is in lower case."""
+
+    reason: str
+    wants: Wants
+    reported_at: datetime
+    received_at: datetime | None
+    carrier: str
+    lines: tuple[LineCase, ...]
+    answer: Answer | None = None
+
+    def situation(self, line: LineCase) -> Situation:
+        return Situation(
+            answer=self.answer, carrier=self.carrier, wants=self.wants, category=line.category, sealed=line.sealed
+        )

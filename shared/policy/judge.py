@@ -1,0 +1,235 @@
+"""One line of a claim judged by the rules of its reason, under one reading of every open point.
+
+Every rule speaks, so that a verdict carries all its reasons. What the line comes to is the strongest of what they say:
+a known failing fact rejects before anything else; what a person must settle at once comes before waiting; waiting for
+the goods comes before what only a person can settle after the inspection.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import IntEnum
+from typing import Literal, assert_never
+
+from shared.policy.case import ClaimCase, LineCase
+from shared.policy.model import Policy
+from shared.policy.rules import (
+    Condition,
+    EligibilityRule,
+    Exclusion,
+    Fact,
+    Remedy,
+    Situation,
+    Value,
+    Wait,
+    Wants,
+    Window,
+)
+
+Effect = Literal["allow", "deny", "refer", "info"]
+
+
+class Step(IntEnum):
+    """What a rule, and in the end a line, comes to; of several the lowest counts."""
+
+    REJECT = 0
+    REVIEW_NOW = 1
+    DELIVERY = 2
+    RETURN = 3
+    SELLER = 4
+    REVIEW_AFTER = 5
+    GO = 6
+
+
+WAITING = frozenset({Step.DELIVERY, Step.RETURN, Step.SELLER})
+REVIEW = frozenset({Step.REVIEW_NOW, Step.REVIEW_AFTER})
+_TRAITS = ("gift", "carrier")
+_UNSETTLED = WAITING | {Step.REJECT}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one rule says about a line."""
+
+    rule: str
+    clause: str | None
+    effect: Effect
+    step: Step
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a line comes to. `remedy` is what it leads to if nothing stands against it, also while it waits; None where
+    nobody knows yet or a person must say."""
+
+    step: Step
+    remedy: Wants | None
+    findings: tuple[Finding, ...]
+
+
+def judge(policy: Policy, case: ClaimCase, line: LineCase, readings: Mapping[str, str] | None = None) -> Judgement:
+    """Judges one line by all rules of the claim's reason that hold under `readings` (entry → reading; an entry that is
+    not named is read as the register has chosen)."""
+    situation = case.situation(line)
+    findings: list[Finding] = []
+    remedy: Wants | None = None
+    settled = False
+    for rule in policy.eligibility_rules(case.reason):
+        if not (policy.holds(rule, readings) and speaks(rule, case, line, situation)):
+            continue
+        if isinstance(rule, Remedy):
+            if settled:
+                continue
+            settled = True
+            remedy = _remedy(rule, case)
+        findings.append(_apply(policy, rule, case, line))
+    if not settled and not any(finding.step in _UNSETTLED for finding in findings):
+        findings.append(Finding("no-remedy", None, "refer", Step.REVIEW_NOW, "No rule says what this leads to."))
+    step = min((finding.step for finding in findings), default=Step.GO)
+    return Judgement(step, remedy, (*findings, *_contradictions(policy, case, line)))
+
+
+def speaks(rule: EligibilityRule, case: ClaimCase, line: LineCase, situation: Situation | None = None) -> bool:
+    """Whether a rule has something to say about a line: its `when` holds, and an exclusion of what the order itself
+    says (a gift) is silent about all lines that it does not exclude."""
+    if not rule.when.holds(situation or case.situation(line)):
+        return False
+    if isinstance(rule, Exclusion) and rule.fact in _TRAITS:
+        return any(value in rule.is_ for value in _known(rule.fact, case, line)[0])
+    return True
+
+
+def _apply(policy: Policy, rule: EligibilityRule, case: ClaimCase, line: LineCase) -> Finding:
+    say: Callable[[Effect, Step, str], Finding] = lambda effect, step, seen: Finding(  # noqa: E731
+        rule.id, rule.clause, effect, step, f"{policy.wording(rule.clause)} ({seen})"
+    )
+    match rule:
+        case Window():
+            return say(*_window(rule, case))
+        case Condition():
+            return say(*_condition(rule, case, line))
+        case Exclusion():
+            return say(*_exclusion(rule, case, line))
+        case Wait():
+            return say(*_wait(rule, case, line))
+        case Remedy():
+            if rule.gives == "review":
+                return say("refer", Step.REVIEW_NOW, "a person decides what this leads to")
+            return say("allow", Step.GO, f"leads to a {_remedy(rule, case)}")
+        case _:
+            assert_never(rule)
+
+
+def _window(rule: Window, case: ClaimCase) -> tuple[Effect, Step, str]:
+    if case.received_at is None:
+        return "info", Step.DELIVERY, "the receipt is not known yet"
+    after = case.reported_at - case.received_at
+    if after < timedelta(0):
+        return "refer", Step.REVIEW_NOW, f"reported {_span(-after)} before receipt"
+    if after > timedelta(hours=rule.hours):
+        return "deny", Step.REJECT, f"reported {_span(after)} after receipt, {rule.hours} h are allowed"
+    return "allow", Step.GO, f"reported {_span(after)} after receipt, {rule.hours} h are allowed"
+
+
+def _condition(rule: Condition, case: ClaimCase, line: LineCase) -> tuple[Effect, Step, str]:
+    values, seen = _known(rule.fact, case, line)
+    if not values:
+        return _unknown(rule.fact, line)
+    steps = {_condition_step(rule, value) for value in values}
+    return _one_of(steps, seen)
+
+
+def _condition_step(rule: Condition, value: Value) -> Step:
+    if value in rule.is_:
+        return Step.GO
+    if value in rule.review or rule.otherwise == "review":
+        # An inspection cannot change what the order says; it can change what the goods are like.
+        return Step.REVIEW_NOW if rule.fact in _TRAITS else Step.REVIEW_AFTER
+    return Step.REJECT
+
+
+def _exclusion(rule: Exclusion, case: ClaimCase, line: LineCase) -> tuple[Effect, Step, str]:
+    values, seen = _known(rule.fact, case, line)
+    if not values:
+        return _unknown(rule.fact, line)
+    confirmed = True in line.found.get("fault_confirmed", ())
+    hit = Step.REVIEW_AFTER if rule.if_confirmed == "review" and confirmed else Step.REJECT
+    return _one_of({hit if value in rule.is_ else Step.GO for value in values}, seen)
+
+
+def _wait(rule: Wait, case: ClaimCase, line: LineCase) -> tuple[Effect, Step, str]:
+    if rule.for_ == "seller":
+        if case.answer is None or case.answer == "require_return":
+            return "info", Step.SELLER, "the seller has not answered yet"
+        return "info", Step.GO, f"the seller answered {case.answer}"
+    if line.returned:
+        return "info", Step.GO, "the goods are back"
+    return "info", Step.RETURN, f"{line.back} of {line.quantity} back"
+
+
+def _remedy(rule: Remedy, case: ClaimCase) -> Wants | None:
+    match rule.gives:
+        case "refund" | "replacement":
+            return rule.gives
+        case "as_wanted":
+            return case.wants
+        case "review":
+            return None
+        case _:
+            assert_never(rule.gives)
+
+
+def _known(fact: Fact, case: ClaimCase, line: LineCase) -> tuple[tuple[Value, ...], str]:
+    if fact == "gift":
+        return (line.gift,), "a gift invoiced at 0" if line.gift else "no gift"
+    if fact == "carrier":
+        return (case.carrier,), f"carrier {case.carrier}"
+    values = line.values(fact)
+    how = "found" if line.found.get(fact) else "stated"
+    return values, f"{fact} {how}: {', '.join(_word(value) for value in values)}"
+
+
+def _unknown(fact: Fact, line: LineCase) -> tuple[Effect, Step, str]:
+    if line.returned:
+        return "refer", Step.REVIEW_AFTER, f"{fact} is not known, and the inspection did not tell"
+    # The inspection will tell: the rule that waits for the goods holds the line meanwhile.
+    return "info", Step.REVIEW_AFTER, f"{fact} is not known yet"
+
+
+def _one_of(steps: set[Step], seen: str) -> tuple[Effect, Step, str]:
+    if len(steps) > 1:
+        return "refer", Step.REVIEW_AFTER, f"{seen}: the inspections contradict each other"
+    (step,) = steps
+    if step is Step.GO:
+        return "allow", step, seen
+    return ("deny" if step is Step.REJECT else "refer"), step, seen
+
+
+def _contradictions(policy: Policy, case: ClaimCase, line: LineCase) -> tuple[Finding, ...]:
+    """What the customer stated and the inspection found otherwise; named under the clause that asks for the fact."""
+    found = []
+    for fact, value in line.stated.items():
+        others = [other for other in line.found.get(fact, ()) if other != value]
+        if others:
+            clause = next(
+                (
+                    rule.clause
+                    for rule in policy.eligibility_rules(case.reason)
+                    if isinstance(rule, Condition | Exclusion) and rule.fact == fact
+                ),
+                None,
+            )
+            text = f"{fact}: stated {_word(value)}, the inspection found {', '.join(_word(other) for other in others)}"
+            found.append(Finding("contradiction", clause, "info", Step.GO, text))
+    return tuple(found)
+
+
+def _word(value: Value) -> str:
+    return value if isinstance(value, str) else str(value).lower()
+
+
+def _span(span: timedelta) -> str:
+    minutes, seconds = divmod(int(span.total_seconds()), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min {seconds:02d} s"
