@@ -76,8 +76,11 @@ class Work:
         trace = traceparent or (cause.traceparent if cause is not None else "")
         self._append(source, topic, self.target(key, source), key, data, type, subject, trace)
 
-    def dead(self, record: Record, reason: str, path: str = "$") -> None:
-        """Put a record on its dead-letter topic, byte for byte, with the reason and where in its data it lies."""
+    def dead(self, record: Record, reason: str, path: str = "$", *, lane: int | None = None) -> None:
+        """Put a record on its dead-letter topic, byte for byte, with the reason and where in its data it lies.
+
+        It counts in its own lane, unless it waited and is another record's doing: then in that one's `lane`.
+        """
         letter = DeadLetter(record, reason, path, self.attempts)
         self.dead_letters.append(letter)
         self.counts["dead_letter"] += 1
@@ -93,7 +96,8 @@ class Work:
             ("dlq_attempts", str(self.attempts).encode()),
         ]
         topic = dlq_topic(record.topic, self.service)
-        self._append(record.partition, topic, record.partition, record.key, record.value, "", "", "", headers)
+        counted = record.partition if lane is None else lane
+        self._append(counted, topic, record.partition, record.key, record.value, "", "", "", headers)
 
     def history(
         self, merchant: str, claim_id: str, what: str, *, cause: Record | None = None, lane: int | None = None
