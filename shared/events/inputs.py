@@ -1,9 +1,10 @@
 """What comes in about claims: from order systems, sellers' desks, warehouses, the console, payment systems."""
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal, Self, TypeVar
+from typing import Annotated, ClassVar, Literal, Self, TypeVar
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
 
 from shared.events.fields import QUANTITY_MOST, TEXT_LENGTH, Id, Instant, Text, Words
 from shared.events.model import Event, flaw
@@ -33,6 +34,18 @@ def _summed(lines: Sequence[AnyLine], index: int, earlier: AnyLine) -> int:
             f"lines[{index}].quantity", f"line {earlier.line_id} adds up to {quantity}, and the most is {QUANTITY_MOST}"
         )
     return quantity
+
+
+def _inspected(value: object) -> object:
+    return Inspection() if value is None else value
+
+
+def _amount_goes_with(member: str, value: str) -> JsonDict:
+    """For the JSON Schema: `member` with that value needs an `amount`."""
+    return {
+        "if": {"properties": {member: {"const": value}}, "required": [member]},
+        "then": {"required": ["amount"], "properties": {"amount": {"type": "object"}}},
+    }
 
 
 class ClaimSubmitted(Event):
@@ -109,6 +122,8 @@ class ClaimCancelled(Event):
 class SellerAnswered(Event):
     """A seller's answer to a claim; `amount`, above 0, with `refund_partial`."""
 
+    model_config = ConfigDict(json_schema_extra=_amount_goes_with("answer", "refund_partial"))
+
     type: ClassVar[str] = "seller.answered.v1"
 
     answer_id: Id
@@ -150,14 +165,11 @@ class ReturnReceived(Event):
     order_id: Id
     received_at: Instant
     lines: list[LineQuantity] = Field(min_length=1)
-    inspection: Inspection = Inspection()
+    inspection: Annotated[Inspection, BeforeValidator(_inspected, json_schema_input_type=Inspection | None)] = (
+        Inspection()
+    )
     fault: Fault | None = None
     postage: Postage | None = None
-
-    @field_validator("inspection", mode="before")
-    @classmethod
-    def _nothing_inspected(cls, value: object) -> object:
-        return Inspection() if value is None else value
 
     @model_validator(mode="after")
     def _sum_lines(self) -> Self:
@@ -176,6 +188,8 @@ class ReturnReceived(Event):
 
 class ClaimReviewed(Event):
     """A person's decision on a claim; `amount`, above 0 and in the order's currency, with `refund`."""
+
+    model_config = ConfigDict(json_schema_extra=_amount_goes_with("verdict", "refund"))
 
     type: ClassVar[str] = "claim.reviewed.v1"
 

@@ -9,7 +9,13 @@ from pydantic_core import PydanticCustomError
 class Part(BaseModel):
     """A member of an event. Strict, frozen, blind to members it does not know."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        strict=True,
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+        json_schema_serialization_defaults_required=True,
+    )
 
 
 class Event(Part):
