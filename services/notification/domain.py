@@ -1,0 +1,111 @@
+"""At which turns of a claim its customer is told, and how the letter reads. Pure.
+
+A customer hears of a claim once at its first turn (refused; received, where the seller or a person has to be waited
+for; awaiting delivery; awaiting return; or decided at once), again when something is wanted of them (a return), at
+each decision, and when a promised refund could not be paid. Nothing is said of turns that change nothing for the
+customer: a reminder to staff, a seller's answer that is still being judged, a refund that a bank has confirmed.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID, uuid5
+
+from pydantic import BaseModel
+
+from services.notification import letters
+from services.notification.letters import Desk, Letter, Sheet
+from services.notification.wording import Catalog
+from shared.events import ClaimAdmitted, ClaimAssessed, ClaimDecided, ClaimRefused, ClaimSettled
+
+Template = Literal["refused", "received", "awaiting_delivery", "awaiting_return", "decided", "refund_delayed"]
+Occasion = ClaimRefused | ClaimAssessed | ClaimDecided | ClaimSettled
+
+_NAMESPACE = UUID("8f1c0c1e-6b4e-5d53-9f59-2f0f0a8f7c11")
+
+
+class Told(BaseModel):
+    """What the customer has been told of a claim so far: that it waits for something, that it is decided."""
+
+    waiting: bool = False
+    decided: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something to tell. The same turn of the same claim has the same id, however often it is met."""
+
+    notification_id: str
+    template: Template
+
+
+def turn(told: Told, event: Occasion, event_id: str) -> tuple[Told, Notice | None]:
+    """What an event means for the customer. `event_id` tells two refusals of one claim id apart: after a refusal the id
+    may be used again. Once a claim is decided, an assessment that is read late is no news any more."""
+    match event:
+        case ClaimRefused():
+            return told, _notice(event, "refused", event_id)
+        case ClaimDecided():
+            return told.model_copy(update={"decided": True}), _notice(event, "decided", str(event.decision_no))
+        case ClaimSettled():
+            return told, _notice(event, "refund_delayed", event.refund_id) if event.status == "failed" else None
+        case ClaimAssessed():
+            return _assessed(told, event)
+
+
+def compose(event: Occasion, desk: Desk) -> Letter:
+    """The letter for a turn, in the desk's language. Raises nothing for an event that the contract allows."""
+    match event:
+        case ClaimRefused():
+            return letters.refused(desk, event)
+        case ClaimDecided():
+            return letters.decided(desk, event)
+        case ClaimSettled():
+            return letters.refund_delayed(desk, event)
+        case ClaimAssessed():
+            return letters.awaiting(desk, event)
+
+
+def sheet_of(admitted: ClaimAdmitted) -> Sheet:
+    """What letters say of the claim itself; holds no personal data."""
+    return Sheet(
+        reason=admitted.claim.reason,
+        reported_at=admitted.claim.reported_at,
+        locale=admitted.order.customer.locale,
+        titles={line.line_id: line.title for line in admitted.order.lines},
+        parts={line.line_id: line.part for line in admitted.claim.lines if line.part},
+    )
+
+
+def _assessed(told: Told, event: ClaimAssessed) -> tuple[Told, Notice | None]:
+    if event.status != "awaiting" or told.decided:
+        return told, None
+    now_waiting = told.model_copy(update={"waiting": True})
+    match event.awaiting:
+        case "return":
+            return now_waiting, _notice(event, "awaiting_return", event.authorization or "")
+        case "delivery":
+            return now_waiting, _notice(event, "awaiting_delivery", "")
+        case "seller" | "review":
+            return now_waiting, None if told.waiting else _notice(event, "received", "")
+        case None:
+            return told, None
+
+
+def _notice(event: Occasion, template: Template, which: str) -> Notice:
+    name = "\0".join((event.merchant, event.claim_id, template, which))
+    return Notice(str(uuid5(_NAMESPACE, name)), template)
+
+
+__all__ = [
+    "Catalog",
+    "Desk",
+    "Letter",
+    "Notice",
+    "Occasion",
+    "Sheet",
+    "Template",
+    "Told",
+    "compose",
+    "sheet_of",
+    "turn",
+]
