@@ -85,6 +85,7 @@ class Relay:
     def reread(self, lanes: Iterable[int]) -> None:
         """Look in the outbox: a commit may have gone through without our knowing."""
         self._reread.update(lane for lane in lanes if lane in self._published)
+        self._idle.clear()
         self._wake.set()
 
     async def offer(self, rows: Iterable[OutboxRow]) -> None:
@@ -132,7 +133,9 @@ class Relay:
         self._stopping = True
         self._wake.set()
         self._room.set()
+        lanes = list(self._transactional.values())
         await self._close_producers()
+        await asyncio.gather(*(lane.closed() for lane in lanes))
 
     async def _round(self) -> None:
         rows = await self._next_rows()

@@ -48,6 +48,10 @@ class TransactionalLane:
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 
+    async def closed(self) -> None:
+        """Wait until what was let go of is closed."""
+        await asyncio.gather(*self._closing, return_exceptions=True)
+
     async def _ready(self) -> AIOKafkaProducer:
         if self._producer is None:
             producer = AIOKafkaProducer(
