@@ -1,0 +1,22 @@
+"""Builds intake from its settings."""
+
+from datetime import timedelta
+
+from pydantic import Field
+from shared.policy.load import load
+
+from services.intake.handlers import Intake
+from shared.settings import Settings
+
+
+class IntakeSettings(Settings):
+    """Intake's own settings."""
+
+    parking_seconds: int = Field(default=86_400, gt=0, le=10 * 366 * 86_400)
+    """How long a claim waits for its order before it is refused (`MAKEGOOD_PARKING_SECONDS`)."""
+
+
+def build() -> Intake:
+    """The service, with the policies' currencies."""
+    settings = IntakeSettings()
+    return Intake(load().currency, timedelta(seconds=settings.parking_seconds))

@@ -1,0 +1,204 @@
+"""A batch, judged event by event in memory: pure like `domain.admit`, which it calls for each.
+
+The desk holds what the database knew (put in by `handlers`), hands each event the part that bears on it, and holds
+afterwards what the database has to know.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from services.intake.domain import admit, expire
+from services.intake.state import (
+    AboutClaim,
+    Arrival,
+    Bury,
+    Count,
+    Effect,
+    Input,
+    OrderState,
+    State,
+    Terms,
+)
+from shared.events import (
+    ClaimReviewed,
+    ClaimSubmitted,
+    OrderPlaced,
+    RefundSettled,
+    ReturnReceived,
+    SellerAnswered,
+    dump,
+)
+
+OrderKey = tuple[str, str]
+"""Merchant and order id."""
+ClaimKey = tuple[str, str]
+"""Merchant and claim id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What tells that something came before: a key of 16 bytes, the digest of the data; and what to call it."""
+
+    key: bytes
+    digest: bytes
+    what: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """An event to judge, with its marks: the first names the event itself."""
+
+    arrival: Arrival
+    marks: tuple[Mark, ...]
+
+    def waits_until(self, until: datetime | None) -> "Letter":
+        """The letter, waiting; `until` for a parked claim."""
+        return Letter(replace(self.arrival, until=until), self.marks)
+
+
+def event_mark(source: str, id: str, type: str, digest: bytes) -> Mark:
+    """The mark of an event: `(source, id)` with its type and the digest of its canonical data."""
+    key = hashlib.blake2b(f"{len(source)}:{source}{id}".encode(), digest_size=16, person=b"event").digest()
+    data = hashlib.blake2b(type.encode() + digest, digest_size=16).digest()
+    return Mark(key, data, f"event {id} of {source}", "$")
+
+
+def item_marks(event: Input) -> tuple[Mark, ...]:
+    """The mark of the answer, return or review that an event tells of; its id is unique within the merchant."""
+    match event:
+        case SellerAnswered():
+            kind, id = "answer_id", event.answer_id
+        case ReturnReceived():
+            kind, id = "return_id", event.return_id
+        case ClaimReviewed():
+            kind, id = "review_id", event.review_id
+        case _:
+            return ()
+    name = f"{kind}:{len(event.merchant)}:{event.merchant}{id}".encode()
+    key = hashlib.blake2b(name, digest_size=16, person=b"item").digest()
+    digest = hashlib.blake2b(dump(event), digest_size=16).digest()
+    return (Mark(key, digest, f"{kind} {id}", f"$.{kind}"),)
+
+
+def order_key(event: Input) -> OrderKey:
+    return event.merchant, event.order_id
+
+
+def claim_key(event: Input) -> ClaimKey | None:
+    """The claim that an event is about and whose row bears on it."""
+    if isinstance(event, ClaimSubmitted | AboutClaim | RefundSettled):
+        return event.merchant, event.claim_id
+    return None
+
+
+@dataclass(slots=True)
+class Desk:
+    """What is known and what came of it. `currency_of` gives the currency of a merchant's policy, null without one."""
+
+    now: datetime
+    parking: timedelta
+    currency_of: Callable[[str], str | None]
+    orders: dict[OrderKey, OrderState] = field(default_factory=dict)
+    owners: dict[ClaimKey, str] = field(default_factory=dict)
+    seen: dict[bytes, bytes] = field(default_factory=dict)
+    waiting: dict[int, Letter] = field(default_factory=dict)
+    _of_order: dict[OrderKey, dict[int, Arrival]] = field(default_factory=lambda: defaultdict(dict))
+    _of_claim: dict[ClaimKey, dict[int, Arrival]] = field(default_factory=lambda: defaultdict(dict))
+
+    def put(self, letter: Letter) -> None:
+        """Add a letter that waits."""
+        arrival = letter.arrival
+        self.waiting[arrival.ref] = letter
+        self._of_order[order_key(arrival.event)][arrival.ref] = arrival
+        if claim := claim_key(arrival.event):
+            self._of_claim[claim][arrival.ref] = arrival
+
+    def judge(self, letter: Letter) -> tuple[Effect, ...]:
+        """Judge an event. One that is buried leaves no trace: it can be sent again once what was wrong is right."""
+        for mark in letter.marks:
+            known = self.seen.get(mark.key)
+            if known is None:
+                continue
+            if known != mark.digest:
+                reason = f"{mark.what} came before with other data; the first stands"
+                return (Bury(letter.arrival.ref, reason, mark.path),)
+            self._remember(letter)
+            return (Count("duplicate"),)
+        effects = self._admit(letter)
+        buried = {effect.ref for effect in effects if isinstance(effect, Bury)}
+        if letter.arrival.ref not in buried:
+            self._remember(letter)
+        return effects
+
+    def refuse_overdue(self, key: OrderKey) -> tuple[Effect, ...]:
+        """Refuse the claims whose order has not come in time."""
+        arrivals = self._arrivals(self._of_order[key].values())
+        before = State(self.orders[key], self._owners_of(key[0], arrivals), arrivals)
+        after, effects = expire(before, self.now)
+        self._keep(key, before, after, None)
+        return effects
+
+    def _admit(self, letter: Letter) -> tuple[Effect, ...]:
+        arrival = letter.arrival
+        key = order_key(arrival.event)
+        arrivals = self._bearing_on(arrival.event)
+        before = State(self.orders[key], self._owners_of(key[0], (*arrivals, arrival)), arrivals)
+        terms = Terms(self.parking, self.currency_of(key[0]))
+        try:
+            after, effects = admit(before, arrival, self.now, terms)
+        except Exception as bug:
+            return (Bury(arrival.ref, f"handler: {type(bug).__name__}: {bug}"),)
+        released = self._keep(key, before, after, letter)
+        for effect in effects:
+            if isinstance(effect, Bury) and effect.ref in released:
+                self._forget(released[effect.ref])
+        return effects
+
+    def _bearing_on(self, event: Input) -> tuple[Arrival, ...]:
+        """What waits for the order that has come, or for the claim that the event is about."""
+        found: dict[int, Arrival] = {}
+        if isinstance(event, OrderPlaced):
+            found.update(self._of_order[order_key(event)])
+            for arrival in list(found.values()):
+                if isinstance(arrival.event, ClaimSubmitted):
+                    found.update(self._of_claim[event.merchant, arrival.event.claim_id])
+        elif claim := claim_key(event):
+            found.update(self._of_claim[claim])
+        return self._arrivals(found.values())
+
+    @staticmethod
+    def _arrivals(found: Iterable[Arrival]) -> tuple[Arrival, ...]:
+        return tuple(sorted(found, key=lambda arrival: arrival.ref))
+
+    def _owners_of(self, merchant: str, arrivals: Iterable[Arrival]) -> dict[str, str]:
+        claims = {claim for arrival in arrivals if (claim := claim_key(arrival.event))}
+        return {claim[1]: self.owners[claim] for claim in claims if claim in self.owners}
+
+    def _keep(self, key: OrderKey, before: State, after: State, letter: Letter | None) -> dict[int, Letter]:
+        """Take over what the judgement changed; returns the letters that wait no longer."""
+        self.orders[key] = after.order
+        for claim_id in after.owners.keys() - before.owners.keys():
+            self.owners[key[0], claim_id] = after.owners[claim_id]
+        still = {arrival.ref: arrival for arrival in after.waiting}
+        released: dict[int, Letter] = {}
+        for arrival in before.waiting:
+            if arrival.ref not in still:
+                released[arrival.ref] = self.waiting.pop(arrival.ref)
+                del self._of_order[order_key(arrival.event)][arrival.ref]
+                if claim := claim_key(arrival.event):
+                    del self._of_claim[claim][arrival.ref]
+        if letter is not None and letter.arrival.ref in still:
+            self.put(Letter(still[letter.arrival.ref], letter.marks))
+        return released
+
+    def _remember(self, letter: Letter) -> None:
+        for mark in letter.marks:
+            self.seen[mark.key] = mark.digest
+
+    def _forget(self, letter: Letter) -> None:
+        for mark in letter.marks:
+            self.seen.pop(mark.key, None)

@@ -1,0 +1,78 @@
+"""Records in, effects out: opening what came, and carrying out what was decided about it."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from services.intake.desk import Letter, event_mark, item_marks
+from services.intake.state import Arrival, Bury, Count, Effect, Emit, Input, Note, Output
+from shared.bus import Record, Work, order_key
+from shared.events import BadEvent, ClaimDecided, CustomerContact, dump, parse, topics
+from shared.events.envelope import open_input
+
+_FLAWS_TOLD: Final = 5
+
+
+class Mail:
+    """The records of a unit of work by number (`ref`): what waited has that of its row, what is new a higher one."""
+
+    FIRST_NEW: Final = 1 << 62
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self.records: dict[int, Record] = {}
+        self._traces: dict[int, str] = {}
+
+    def open_new(self) -> list[Letter]:
+        """The letters of the batch; what cannot be read is dead-lettered, what is not for intake is counted."""
+        opened = (self.open(self.FIRST_NEW + number, record) for number, record in enumerate(self._work.records))
+        return [letter for letter in opened if letter is not None]
+
+    def open(self, ref: int, record: Record, *, lane: int | None = None) -> Letter | None:
+        """Read a record; null when it is dead-lettered (counting in `lane`) or nothing for intake."""
+        self.records[ref] = record
+        try:
+            return self._read_decision(ref, record) if record.topic == topics.DECISIONS else self._read(ref, record)
+        except BadEvent as bad:
+            told = "; ".join(f"{path}: {message}" for path, message in bad.flaws[:_FLAWS_TOLD])
+            self._work.dead(record, told, bad.path, lane=lane)
+            return None
+
+    def carry_out(self, effects: Iterable[Effect], cause: Record | None, lane: int) -> None:
+        """Emit, dead-letter, note and count, in a lane, what was decided because of a record (null: of time)."""
+        for effect in effects:
+            match effect:
+                case Emit(event, ref):
+                    self._emit(event, cause, lane, self._traces.get(ref, ""))
+                case Bury(ref, reason, path):
+                    self._work.dead(self.records[ref], reason if path == "$" else f"{path}: {reason}", path, lane=lane)
+                case Note(merchant, claim_id, what):
+                    self._work.history(merchant, claim_id, what, cause=cause, lane=lane)
+                case Count(outcome):
+                    self._work.count(outcome)
+
+    def _read(self, ref: int, record: Record) -> Letter:
+        envelope = open_input(record.topic, record.headers, record.value)
+        event = envelope.data
+        assert isinstance(event, Input), "open_input admits input types alone"
+        self._traces[ref] = envelope.traceparent
+        mark = event_mark(envelope.source, envelope.id, envelope.type, envelope.digest)
+        return Letter(Arrival(event, ref), (mark, *item_marks(event)))
+
+    def _read_decision(self, ref: int, record: Record) -> Letter | None:
+        if record.type != ClaimDecided.type:
+            self._work.count("ignored")
+            return None
+        return Letter(Arrival(parse(ClaimDecided, record.value or b""), ref), ())
+
+    def _emit(self, event: Output, cause: Record | None, lane: int, traceparent: str) -> None:
+        claim_id: str | None = getattr(event, "claim_id", None)
+        self._work.emit(
+            topics.CONTACTS if isinstance(event, CustomerContact) else topics.ADMISSIONS,
+            event.type,
+            dump(event),
+            key=order_key(event.merchant, event.order_id),
+            subject=claim_id or event.order_id,
+            cause=cause,
+            lane=lane,
+            traceparent=traceparent,
+        )
