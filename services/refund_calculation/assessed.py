@@ -186,7 +186,8 @@ def _late_postage(order: Order, claim: Claim, event: ClaimAssessed, basis: Basis
     topics are read must not decide about money.
     """
     last = claim.last
-    note = f"assessment {basis.revision}: {event.status}"
+    without = last is not None and event.status != "awaiting"
+    note = f"assessment {basis.revision} without effect: a person has decided" if without else ""
     if last is None or not last.by_staff or claim.in_review:
         return Step(order, note=note)
     before = claim.given()

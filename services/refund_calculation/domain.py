@@ -63,7 +63,7 @@ def calculate(order: Order, event: Event, book: PolicyBook, now: datetime) -> Ca
 
 
 def _calculated(claim_id: str, step: Step) -> Calculated:
-    return Calculated(step.order, step.events, ((claim_id, step.note),))
+    return Calculated(step.order, step.events, ((claim_id, step.note),) if step.note else ())
 
 
 def _about(order: Order, claim: Claim, event: About, book: PolicyBook, now: datetime) -> Step:
@@ -87,7 +87,7 @@ def _admit(order: Order, event: ClaimAdmitted, book: PolicyBook, now: datetime) 
         order.with_claim(claim), early={key: kept for key, kept in order.early.items() if key != claim.claim_id}
     )
     events: list[Event] = []
-    notes = [(claim.claim_id, "admitted")]
+    notes: list[tuple[str, str]] = []
     for kept in early:
         about = parse_data(kept.type, kept.data.encode())
         assert isinstance(about, About)
@@ -99,7 +99,7 @@ def _admit(order: Order, event: ClaimAdmitted, book: PolicyBook, now: datetime) 
             continue
         order = step.order
         events.extend(step.events)
-        notes.append((claim.claim_id, step.note))
+        notes += [(claim.claim_id, step.note)] if step.note else []
     return Calculated(order, tuple(events), tuple(notes))
 
 

@@ -158,6 +158,7 @@ def _verdict(
     book: PolicyBook,
 ) -> Verdict:
     lines = _lines(claim, event, assessment)
+    eligible = [line.line_id for line in lines if line.verdict == "eligible"]
     basis = assessment.basis if assessment is not None else None
     outcome = _OUTCOMES[event.verdict]
     replacement = None
@@ -167,8 +168,7 @@ def _verdict(
             carrier=order.carrier.lower(),
             wants="replacement",
         )
-        sent = [line.line_id for line in lines if line.verdict == "eligible"]
-        replacement = replacement_of(claim, sent, ship_payer(_policy(book, assessment), claim.reason, situation))
+        replacement = replacement_of(claim, eligible, ship_payer(_policy(book, assessment), claim.reason, situation))
     return Verdict(
         outcome,
         lines,
@@ -177,16 +177,10 @@ def _verdict(
         replacement=replacement,
         policy=assessment.policy if assessment is not None else None,
         readings=assessment.readings if assessment is not None else (),
-        held=_held(order, claim) if outcome == "refund" else (),
+        held=tuple(eligible) if outcome == "refund" else (),
         beside=stand.beside - stand.beside_given,
         answer=basis.answer.answer_id if basis is not None and basis.answer is not None else None,
     )
-
-
-def _held(order: Order, claim: Claim) -> tuple[str, ...]:
-    """A staff amount is for the whole claim; a line that was freed and is another claim's now stays that one's."""
-    taken = conflicts(order, claim, list(claim.units), with_open=True)
-    return tuple(line_id for line_id in claim.units if line_id in claim.held or line_id not in taken)
 
 
 def _lines(claim: Claim, event: ClaimReviewed, assessment: ClaimAssessed | None) -> list[AssessedLine]:

@@ -1,0 +1,112 @@
+"""Refund-calculation's batches: open, load, decide, save, emit."""
+
+from typing import Final
+
+import structlog
+
+from services.refund_calculation import store
+from services.refund_calculation.codec import decode, encode
+from services.refund_calculation.domain import Calculated, calculate
+from services.refund_calculation.problem import Unacceptable
+from services.refund_calculation.state import Order
+from services.refund_calculation.store import OrderKey
+from shared.bus import Record, Work, order_key
+from shared.events import (
+    BadEvent,
+    ClaimAdmitted,
+    ClaimAssessed,
+    ClaimCancelled,
+    ClaimReviewed,
+    Event,
+    RefundInstructed,
+    RefundSettled,
+    ReturnReceived,
+    dump,
+    parse,
+)
+from shared.events.topics import ADMISSIONS, ASSESSMENTS, DECISIONS, READERS, REFUNDS
+from shared.policy.book import PolicyBook
+
+log = structlog.get_logger(__name__)
+
+TAKEN: Final[dict[str, dict[str, type[Event]]]] = {
+    ADMISSIONS: {
+        model.type: model for model in (ClaimAdmitted, ClaimCancelled, ClaimReviewed, RefundSettled, ReturnReceived)
+    },
+    ASSESSMENTS: {ClaimAssessed.type: ClaimAssessed},
+}
+"""Topic → the types that are read, with their models; every other type is skipped by its header."""
+
+Taken = ClaimAdmitted | ClaimAssessed | ClaimCancelled | ClaimReviewed | RefundSettled | ReturnReceived
+
+
+class RefundCalculation:
+    """The service."""
+
+    name = "refund-calculation"
+    topics = READERS["refund-calculation"]
+    foreign: frozenset[str] = frozenset()
+
+    def __init__(self, policies: PolicyBook) -> None:
+        self._policies = policies
+
+    async def consume(self, work: Work) -> None:
+        """Take a batch: one query loads and locks its orders, one writes those that changed."""
+        opened = [(record, event) for record in work.records if (event := _open(work, record)) is not None]
+        if not opened:
+            return
+        keys = {_key(event) for _, event in opened}
+        loaded = {key: decode(*key, state) for key, state in (await store.lock_orders(work.conn, keys)).items()}
+        orders = {key: loaded.get(key) or Order(*key) for key in keys}
+        lanes: dict[OrderKey, int] = {}
+        for record, event in opened:
+            key = _key(event)
+            calculated = self._decide(work, record, event, orders[key])
+            if calculated is not None:
+                if calculated.order is not orders[key]:
+                    orders[key] = calculated.order
+                    lanes[key] = record.partition
+                _emit(work, record, key, calculated)
+        if lanes:
+            await store.save_orders(work.conn, {key: (lane, encode(orders[key])) for key, lane in lanes.items()})
+
+    async def tick(self, work: Work) -> None:
+        """Nothing becomes due by itself: eligibility keeps the clocks."""
+
+    def _decide(self, work: Work, record: Record, event: Taken, order: Order) -> Calculated | None:
+        try:
+            return calculate(order, event, self._policies, work.now)
+        except Unacceptable as problem:
+            work.dead(record, str(problem), problem.path)
+        except Exception as error:  # one claim that the code cannot take must not stop its neighbours
+            log.exception("calculation_failed", merchant=order.merchant, order_id=order.order_id, event=event.type)
+            work.dead(record, f"handler: {error!r}")
+        return None
+
+
+def _key(event: Taken) -> OrderKey:
+    return event.merchant, event.order_id
+
+
+def _open(work: Work, record: Record) -> Taken | None:
+    model = TAKEN[record.topic].get(record.type)
+    if model is None:
+        work.count("ignored")
+        return None
+    try:
+        event = parse(model, record.value or b"")
+    except BadEvent as bad:
+        work.dead(record, str(bad), bad.path)
+        return None
+    assert isinstance(event, Taken)
+    return event
+
+
+def _emit(work: Work, record: Record, key: OrderKey, calculated: Calculated) -> None:
+    for event in calculated.events:
+        topic = REFUNDS if isinstance(event, RefundInstructed) else DECISIONS
+        claim_id = getattr(event, "claim_id", key[1])
+        work.emit(topic, event.type, dump(event), key=order_key(*key), subject=claim_id, cause=record)
+        work.count(event.type)
+    for claim_id, note in calculated.notes:
+        work.history(key[0], claim_id, note, cause=record)
