@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
-from services.notification.formats import amount, moment, number, plain
+from services.notification.formats import amount, isolate, moment, number, plain
 from services.notification.wording import Catalog, Merchant
 from shared.events import (
     AssessedLine,
@@ -75,13 +75,18 @@ class Desk:
 
     def wording(self, reason: Reason) -> str:
         """A reason's clause in the customer's language, else in English, else as the decision words it."""
-        return self.clause(reason.clause) or plain(reason.text)
+        return self.clause(reason.clause) or isolate(plain(reason.text), self.language)
 
     def clause(self, number: str | None) -> str:
-        """A clause's wording with its number; empty where the policy is not at hand."""
+        """A clause's wording with its number; empty where the policy is not at hand. A clause that is called by a word
+        (`Lines`) is not named: that word is nothing to a customer."""
         texts = self.clauses.get(number or "", {})
-        wording = texts.get(self.language) or texts.get("en")
-        return self.say("reason.clause", wording=wording.rstrip(". "), clause=number) if wording and number else ""
+        wording = (texts.get(self.language) or texts.get("en") or "").rstrip(". ")
+        if not wording or not number:
+            return ""
+        if number.isupper() or any(sign.isdigit() for sign in number):
+            return self.say("reason.clause", wording=wording, clause=number)
+        return isolate(plain(wording), self.language)
 
     def item(self, line_id: str, quantity: int, part: str | None = None) -> str:
         """`2 × Smart watch`, with the part where one is claimed."""
@@ -204,12 +209,12 @@ def _refund(desk: Desk, event: ClaimDecided, further: bool) -> tuple[str, list[s
     tail = [_by_staff(desk, event), *_partly_rejected(desk, event)]
     if event.refund is None or not event.refund.refund_id:
         subject = desk.say("decided.subject_decision", claim=event.claim_id)
-        money = [desk.say("decided.nothing"), _breakdown(desk, event.refund)] if event.refund else []
+        money = [desk.say("decided.nothing"), _breakdown(desk, event)] if event.refund else []
         return subject, [accepted, *money, *tail]
     figure = amount(event.refund.amount, event.refund.currency, desk.language)
     kind = "refund_more" if further else "refund"
     subject = desk.say(f"decided.subject_{kind}", claim=event.claim_id, amount=figure)
-    money = [desk.say(f"decided.{kind}", amount=figure), _breakdown(desk, event.refund), _paid_back(desk, event.refund)]
+    money = [desk.say(f"decided.{kind}", amount=figure), _breakdown(desk, event), _paid_back(desk, event.refund)]
     return subject, [accepted, *money, *tail]
 
 
@@ -223,7 +228,7 @@ def _replacement(desk: Desk, event: ClaimDecided) -> list[str]:
     if event.refund is not None and event.refund.refund_id:
         figure = amount(event.refund.amount, event.refund.currency, desk.language)
         body.append(desk.say("decided.replacement_refund", amount=figure))
-        body.extend((_breakdown(desk, event.refund), _paid_back(desk, event.refund)))
+        body.extend((_breakdown(desk, event), _paid_back(desk, event.refund)))
     return [*body, _by_staff(desk, event), *_partly_rejected(desk, event)]
 
 
@@ -274,10 +279,13 @@ def _by_staff(desk: Desk, event: ClaimDecided) -> str:
     return desk.say("decided.by_staff") if event.decided_by != "policy" else ""
 
 
-def _breakdown(desk: Desk, refund: Refund) -> str:
-    if not refund.breakdown:
+def _breakdown(desk: Desk, event: ClaimDecided) -> str:
+    """The amount's parts and their sum; of a later decision they are differences, and some go down."""
+    refund = event.refund
+    if refund is None or not refund.breakdown:
         return ""
-    lines = [desk.say("decided.breakdown"), *(_entry(desk, entry, refund.currency) for entry in refund.breakdown)]
+    lead = "decided.breakdown" if event.follows is None else "decided.breakdown_more"
+    lines = [desk.say(lead), *(_entry(desk, entry, refund.currency) for entry in refund.breakdown)]
     if len(refund.breakdown) > 1:
         lines.append(desk.say("decided.total", amount=amount(refund.amount, refund.currency, desk.language)))
     return "\n".join(lines)

@@ -58,11 +58,11 @@ def message(
     mail["Subject"] = plain_subject(letter.subject)
     mail["Date"] = written_at
     mail["Message-ID"] = f"<{notification_id}@{domain}>"
-    mail["Content-Language"] = letter.language
     mail["Auto-Submitted"] = "auto-generated"
     # Almost every letter of a Persian text would be escaped one by one; base64 is the shorter of the two then.
     cte = "base64" if letter.language in RIGHT_TO_LEFT else "quoted-printable"
     mail.set_content(letter.body, subtype="plain", charset="utf-8", cte=cte)
+    mail["Content-Language"] = letter.language  # set_content would take it away again
     return mail
 
 
