@@ -1,0 +1,115 @@
+"""Servers, databases and stacks for all tests; see tests/stack.py for what they can do."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+
+from tests.stack import Servers, Stack
+
+_templates: dict[tuple[str, ...], str] = {}
+_numbers = itertools.count(1)
+
+MakeDatabase = Callable[[Sequence[str]], Awaitable[str]]
+MakeStack = Callable[..., Stack]
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """One Kafka and one Postgres for the whole run, without services. Topics are shared by all tests: use names, or keys, of your own."""
+    servers = Servers(tmp_path_factory.mktemp("servers"))
+    yield servers
+    servers.close()
+
+
+@pytest.fixture
+async def make_database(servers: Servers) -> AsyncIterator[MakeDatabase]:
+    """Makes databases with the migrations of some packages in them (`["shared.bus", "services.intake"]`): migrated once a run, then cloned."""
+    made: list[str] = []
+
+    async def make(packages: Sequence[str] = ()) -> str:
+        name = await _clone(servers.postgres, tuple(packages))
+        made.append(name)
+        return _named(servers.postgres, name)
+
+    yield make
+    await _drop(servers.postgres, made)
+
+
+@pytest.fixture
+async def database(make_database: MakeDatabase) -> str:
+    """The DSN of an empty database of this test's own."""
+    return await make_database(())
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One running pipeline, shared by all end-to-end tests: use order and claim ids of your own (`unique`), kill nothing."""
+    stack = Stack(tmp_path_factory.mktemp("stack"))
+    yield stack
+    stack.close()
+
+
+@pytest.fixture
+def make_stack(tmp_path: Path) -> Iterator[MakeStack]:
+    """Starts pipelines of this test's own, to be killed and held at will: `make_stack(replicas=2, env={…})`."""
+    made: list[Stack] = []
+
+    def make(*, replicas: int = 1, env: Mapping[str, str] | None = None) -> Stack:
+        made.append(Stack(tmp_path / f"stack-{len(made)}", replicas=replicas, env=env))
+        return made[-1]
+
+    yield make
+    for stack in made:
+        stack.close()
+
+
+@pytest.fixture
+def unique() -> str:
+    """A prefix for ids that no other test uses."""
+    return f"t{uuid.uuid4().hex[:10]}"
+
+
+async def _clone(admin: str, packages: tuple[str, ...]) -> str:
+    connection = await asyncpg.connect(admin, timeout=15)
+    try:
+        if packages not in _templates:
+            template = f"template_{next(_numbers)}_{uuid.uuid4().hex[:8]}"
+            await connection.execute(f'CREATE DATABASE "{template}"')
+            await _migrate(_named(admin, template), packages)
+            _templates[packages] = template
+        name = f"test_{next(_numbers)}_{uuid.uuid4().hex[:8]}"
+        await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{_templates[packages]}" STRATEGY file_copy')
+    finally:
+        await connection.close()
+    return name
+
+
+async def _migrate(dsn: str, packages: Sequence[str]) -> None:
+    from shared.db import connect, migrate
+
+    pool = await connect(dsn, 1, application="template")
+    try:
+        await migrate(pool, packages)
+    finally:
+        await asyncio.wait_for(pool.close(), 30)
+
+
+async def _drop(admin: str, names: Sequence[str]) -> None:
+    connection = await asyncpg.connect(admin, timeout=15)
+    try:
+        for name in names:
+            await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    finally:
+        await connection.close()
+
+
+def _named(dsn: str, database: str) -> str:
+    return urlunsplit(urlsplit(dsn)._replace(path=f"/{database}"))

@@ -1,0 +1,136 @@
+"""The same servers as containers, on a machine with a Docker engine and the images."""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+from urllib.parse import quote
+
+from cli.stack.kafka import MESSAGE_BYTES, SETTINGS
+from cli.stack.ports import is_open
+
+KAFKA_IMAGE = "apache/kafka:4.3.1"
+POSTGRES_IMAGE = "postgres:18"
+RYUK_IMAGE = "testcontainers/ryuk"
+START_LIMIT = 90.0
+
+
+class Outside(TypedDict, total=False):
+    """What a plan is told of servers that run already."""
+
+    kafka: str
+    postgres: str
+
+
+def containers_at_hand() -> bool:
+    """Does an engine answer, and has it the images? Nothing is pulled."""
+    import docker
+    from docker.errors import DockerException
+
+    try:
+        client = docker.from_env(timeout=10)
+        client.ping()
+        for image in (KAFKA_IMAGE, POSTGRES_IMAGE):
+            client.images.get(image)
+    except (DockerException, OSError):
+        return False
+    return True
+
+
+class Containers:
+    """Kafka and Postgres for one set of servers."""
+
+    def __init__(self) -> None:
+        self._running: list[Any] = []
+
+    def start(self) -> Outside:
+        """Start both; what has started is stopped again when the other does not."""
+        self._without_reaper_where_there_is_none()
+        try:
+            return {"kafka": self._kafka(), "postgres": self._postgres()}
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Remove both."""
+        while self._running:
+            self._running.pop().stop()
+
+    def _kafka(self) -> str:
+        # apache/kafka takes each setting from the environment; testcontainers' own KafkaContainer is for Confluent's image.
+        from testcontainers.core.container import DockerContainer
+
+        host, port = "127.0.0.1", _free_port()
+        names = {name: value for name, value in SETTINGS.items() if name != "message.max.bytes"}
+        settings = {
+            **names,
+            "message.max.bytes": str(MESSAGE_BYTES),
+            "controller.quorum.voters": "1@localhost:9093",
+            "listeners": "PLAINTEXT://:9092,CONTROLLER://:9093",
+            "advertised.listeners": f"PLAINTEXT://{host}:{port}",
+        }
+        container = DockerContainer(KAFKA_IMAGE).with_bind_ports(9092, port)
+        for name, value in settings.items():
+            container = container.with_env("KAFKA_" + name.upper().replace(".", "_"), value)
+        container = container.with_env("KAFKA_HEAP_OPTS", "-Xms128m -Xmx512m")
+        self._running.append(container)
+        container.start()
+        _until(lambda: is_open(port, host), "Kafka", container)
+        return f"{host}:{port}"
+
+    def _postgres(self) -> str:
+        from testcontainers.core.container import DockerContainer
+
+        port = _free_port()
+        password = "test"
+        container = (
+            DockerContainer(POSTGRES_IMAGE)
+            .with_bind_ports(5432, port)
+            .with_env("POSTGRES_PASSWORD", password)
+            .with_command("postgres -c max_connections=300")
+        )
+        self._running.append(container)
+        container.start()
+        dsn = f"postgresql://postgres:{quote(password)}@127.0.0.1:{port}/postgres"
+        _until(lambda: _answers(dsn), "PostgreSQL", container)
+        return dsn
+
+    def _without_reaper_where_there_is_none(self) -> None:
+        import docker
+        from testcontainers.core.config import testcontainers_config
+
+        if not any(RYUK_IMAGE in tag for image in docker.from_env().images.list() for tag in image.tags):
+            testcontainers_config.ryuk_disabled = True
+
+
+def _free_port() -> int:
+    import random
+
+    from cli.stack.ports import CHOICE, is_free
+
+    return next(port for port in random.sample(CHOICE, 200) if is_free(port))
+
+
+def _answers(dsn: str) -> bool:
+    import asyncio
+
+    import asyncpg
+
+    async def connect() -> None:
+        await (await asyncpg.connect(dsn, timeout=5)).close()
+
+    try:
+        asyncio.run(connect())
+    except (OSError, TimeoutError, asyncpg.PostgresError):
+        return False
+    return True
+
+
+def _until(condition: Any, what: str, container: Any) -> None:
+    import time
+
+    until = time.monotonic() + START_LIMIT
+    while not condition():
+        if time.monotonic() > until:
+            raise AssertionError(f"{what} did not answer within {START_LIMIT:.0f} s: {container.get_logs()}")
+        time.sleep(0.1)
