@@ -3,11 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from types import MappingProxyType
 
 from shared.policy.rules import Answer, Situation, Value, Wants
-
-NOTHING: Mapping[str, Value] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +15,7 @@ class LineCase:
 
     line_id: str
     quantity: int
-    stated: Mapping[str, Value] = NOTHING
+    stated: Mapping[str, Value] = field(default_factory=dict)
     found: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
     back: int = 0
     """Units of this claim that have come back, at most `quantity`."""

@@ -110,9 +110,13 @@ class Policy(Part):
         chosen in the register makes its rules not hold."""
         return all(self.reading(entry, readings) == reading for entry, reading in rule.under.items())
 
+    def names_of(self, reason: str) -> tuple[str, ...]:
+        """The names of a reason's rules, in order; empty for a reason without a clause."""
+        return next((names for of, names in self.reasons.items() if of == reason), ())
+
     def rules_of(self, reason: str) -> tuple[Rule, ...]:
         """All rules of a reason, in order; empty for a reason without a clause."""
-        return tuple(self.rules[name] for name in self._names(reason))
+        return tuple(self.rules[name] for name in self.names_of(reason))
 
     def eligibility_rules(self, reason: str) -> tuple[EligibilityRule, ...]:
         return tuple(found for rule in self.rules_of(reason) if (found := eligibility_rule(rule)) is not None)
@@ -139,9 +143,6 @@ class Policy(Part):
     def wording(self, clause: str | None) -> str:
         """A clause's English wording; empty for none."""
         return "" if clause is None else self.clauses[clause].en
-
-    def _names(self, reason: str) -> tuple[str, ...]:
-        return next((names for of, names in self.reasons.items() if of == reason), ())
 
 
 __all__ = [

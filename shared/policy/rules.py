@@ -173,8 +173,8 @@ class Share(_Rule):
 
         `of: units` is what the claimed units have of that item in the order's ledger (`goods`: their value, after all
         discounts). `of: order` is what is left of the whole item, and only when with this claim every unit that cost
-        anything has been claimed for this reason. `of: answer` is the amount that the seller named. `by` says how shipping
-    and fee are spread over the lines that cost something: by what was paid for them, or by their number of units.
+        anything has been claimed for this reason. `of: answer` is the amount that the seller named. `by` says how
+    shipping and fee are spread over the lines that cost something: by what was paid for them, or by their units.
     Example: `quantity-shipping: {kind: share, clause: HQ.2, item: shipping, of: units, when: {answer: [refund_full]}}`
     """
 
