@@ -164,26 +164,33 @@ def weigh(policy: Policy, ledger: Ledger, claimed: Claimed, past: Past | None = 
     combinations = product(*(policy.register_[name].readings for name in open_))
     every = [priced_under(dict(zip(open_, readings, strict=True))) for readings in combinations]
     below_zero = next((one.below_zero for one in every if one.below_zero), None)
-    shown: list[ReadingShown] = []
-    refers = below_zero
-    for name in entries:
-        amounts = {reading: priced_under({name: reading}).total for reading in policy.register_[name].readings}
-        differs = name in open_ and len(set(amounts.values())) > 1
-        if differs and refers is None:
-            refers = name
-        shown.append(_shown(name, None if differs else base[name], amounts, ledger.currency))
-    if refers is None and len({one.total for one in every}) > 1:
-        refers = open_[0]
+    amounts = {
+        name: {reading: priced_under({name: reading}).total for reading in policy.register_[name].readings}
+        for name in entries
+    }
+    differ = [name for name in open_ if len(set(amounts[name].values())) > 1]
+    if not differ and len({one.total for one in every}) > 1:
+        differ = open_
+    refers = below_zero or next(iter(differ), None)
+    shown = [
+        _shown(name, None if name in differ else base[name], _told(amounts[name], refers), ledger.currency)
+        for name in entries
+    ]
     if below_zero is not None and below_zero not in entries:
         entry = policy.register_.get(below_zero)
-        kept = dict.fromkeys(entry.readings if entry is not None else ("zero",), 0)
+        kept = dict.fromkeys(entry.readings if entry is not None else ("nothing",), 0)
         shown.insert(0, _shown(below_zero, None, kept, ledger.currency))
     return Weighed(priced_under({}), tuple(shown), refers)
 
 
-def _shown(entry: str, chosen: str | None, amounts: Mapping[str, int], currency: str) -> ReadingShown:
+def _told(amounts: Mapping[str, int], refers: str | None) -> Mapping[str, int | None]:
+    """The amounts of an entry's readings; of a single reading none while it is not known what the refund will be."""
+    return dict.fromkeys(amounts) if refers is not None and len(amounts) == 1 else amounts
+
+
+def _shown(entry: str, chosen: str | None, amounts: Mapping[str, int | None], currency: str) -> ReadingShown:
     alternatives = [
-        Alternative(reading=reading, result="refund", amount=money.text(amount, currency))
+        Alternative(reading=reading, result="refund", amount=None if amount is None else money.text(amount, currency))
         for reading, amount in amounts.items()
     ]
     return ReadingShown(entry=entry, chosen=chosen, alternatives=alternatives)

@@ -12,7 +12,6 @@ from services.refund_calculation.state import (
     Draw,
     Order,
     Payment,
-    add,
     difference,
     goods_total,
 )
@@ -148,7 +147,7 @@ def _decided(order: Order, claim: Claim, verdict: Verdict, decision: Decision, n
         follows=decision.number - 1 or None,
         outcome=verdict.outcome,
         lines=list(verdict.lines),
-        refund=_refund(order, claim, verdict, decision),
+        refund=_refund(order, verdict, decision),
         replacement=verdict.replacement,
         policy=verdict.policy,
         readings=list(verdict.readings),
@@ -158,9 +157,9 @@ def _decided(order: Order, claim: Claim, verdict: Verdict, decision: Decision, n
     )
 
 
-def _refund(order: Order, claim: Claim, verdict: Verdict, decision: Decision) -> Refund | None:
-    nothing_ever = verdict.outcome == "refund" and not add([verdict.target, claim.given()])
-    if decision.refund_id is None and not nothing_ever:
+def _refund(order: Order, verdict: Verdict, decision: Decision) -> Refund | None:
+    nothing_at_all = verdict.outcome == "refund" and total(verdict.target) == 0
+    if decision.refund_id is None and not nothing_at_all:
         return None
     return Refund(
         refund_id=decision.refund_id,
