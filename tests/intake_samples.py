@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from shared.events import ClaimAdmitted, ClaimParked, ClaimRefused, CustomerContact, Event
 from shared.events.topics import DECISIONS, INPUT_TOPIC_OF
 
 Data = dict[str, Any]
@@ -139,3 +140,19 @@ def decided(
         "decided_at": "2026-11-10T10:00:00Z",
     }
     return Sample("claim.decided.v1", _about(claim_id, order_id, members, **own))
+
+
+def in_short(event: Event) -> str:
+    """What an event says, as the scenarios write it."""
+    match event:
+        case ClaimAdmitted():
+            units = " ".join(f"{line}:{','.join(map(str, units))}" for line, units in event.units.items())
+            return f"admitted {event.claim_id} {units}"
+        case ClaimRefused():
+            return " ".join([f"refused {event.claim_id}", *(f"{e.code}@{e.path}" for e in event.errors)])
+        case ClaimParked():
+            return f"parked {event.claim_id}"
+        case CustomerContact():
+            return f"contact {event.order_id}"
+    about = getattr(event, "claim_id", None) or getattr(event, "order_id", "")
+    return f"{event.type.removesuffix('.v1')} {about}"

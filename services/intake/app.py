@@ -3,9 +3,9 @@
 from datetime import timedelta
 
 from pydantic import Field
-from shared.policy.load import load
 
 from services.intake.handlers import Intake
+from shared.policy.load import load_book
 from shared.settings import Settings
 
 
@@ -17,6 +17,6 @@ class IntakeSettings(Settings):
 
 
 def build() -> Intake:
-    """The service, with the policies' currencies."""
+    """The service, with the policies' currencies. Raises `PolicyError` where a policy does not load."""
     settings = IntakeSettings()
-    return Intake(load().currency, timedelta(seconds=settings.parking_seconds))
+    return Intake(load_book().currency, timedelta(seconds=settings.parking_seconds))

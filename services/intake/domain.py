@@ -367,12 +367,6 @@ def _close(turn: _Turn, decided: ClaimDecided) -> None:
 
 
 def _refunded(holding: Holding, decided: ClaimDecided) -> dict[str, Spans]:
-    """The units that were refunded: those of the eligible lines, the lowest first; a line not named counts whole."""
-    eligible: dict[str, int] = {}
-    for line in decided.lines:
-        eligible[line.line_id] = eligible.get(line.line_id, 0) + (line.quantity if line.verdict == "eligible" else 0)
-    kept = {
-        line_id: units.lowest(spans, eligible.get(line_id, units.count(spans)))
-        for line_id, spans in holding.reserved.items()
-    }
-    return {line_id: spans for line_id, spans in kept.items() if spans}
+    """The units that a refund covers: all lines of the claim but those that were rejected."""
+    rejected = {line.line_id for line in decided.lines if line.verdict == "rejected"}
+    return {line_id: spans for line_id, spans in holding.reserved.items() if line_id not in rejected}
