@@ -19,12 +19,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from jgo.constants import MAVEN_CENTRAL_URL
+
 from cli.stack.errors import StackError
 
 KAFKA_VERSION = "4.3.1"
 COORDINATES = (f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}", "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4")
 LIST = Path(__file__).with_name("kafka_jars.txt")
-MAVEN_CENTRAL = "https://repo1.maven.org/maven2"
+MAVEN_CENTRAL: str = MAVEN_CENTRAL_URL
 PARALLEL = 4
 ATTEMPTS = 3
 TIMEOUT = 30
@@ -141,7 +143,9 @@ def _stream(url: str, jar: Jar, into: Path, advance: Callable[[int], None]) -> N
                 file.write(chunk)
                 advance(len(chunk))
         if got != jar.size or digest.hexdigest() != jar.sha256:
-            raise ValueError(f"what came is not the pinned file ({got} bytes, {jar.size} expected; SHA-256 {digest.hexdigest()})")
+            raise ValueError(
+                f"what came is not the pinned file ({got} bytes, {jar.size} expected; SHA-256 {digest.hexdigest()})"
+            )
         temporary.replace(into / jar.name)
     except BaseException:
         advance(-min(got, jar.size))
