@@ -42,6 +42,8 @@ def _flaw(details: ErrorDetails) -> tuple[str, str]:
     kind, given, context = details["type"], details["input"], details.get("ctx", {})
     if kind == "flaw":
         return f"{path}.{context['path']}", context["message"]
+    if kind == "literal_error":
+        return path, f"{_shown(given)} is none of {context['expected']}"
     explain = _EXPLANATIONS.get(kind)
     return path, explain(given) if explain else _MESSAGES.get(kind, "{}").format(details["msg"], **context)
 
@@ -59,7 +61,7 @@ def _not_a_string(given: object, wanted: str) -> str | None:
     if isinstance(given, bool):
         return f"is a truth value where {wanted} is needed"
     if isinstance(given, float) and not math.isfinite(given):
-        return f"{given} is neither JSON nor {wanted}"
+        return f"{'NaN' if math.isnan(given) else 'Infinity'} is not JSON, and {wanted} is needed"
     if isinstance(given, int | float):
         return f"is a JSON number where {wanted} is needed: write it in quotes"
     return f"is {'a list' if isinstance(given, list) else 'an object'} where {wanted} is needed"
@@ -69,23 +71,22 @@ def _amount(given: object) -> str:
     complaint = _not_a_string(given, "a decimal string")
     if complaint is not None or not isinstance(given, str):
         return complaint or ""
-    text = given.strip()
     for suspicious, what in _BAD_AMOUNTS:
-        if suspicious.match(text):
+        if suspicious.match(given):
             return f"{_shown(given)} {what}"
     return f'{_shown(given)} is not a decimal string such as "11700000" or "12.50"'
 
 
 _BAD_AMOUNTS: Final = tuple(
-    (re.compile(pattern, re.IGNORECASE), what)
+    (re.compile(pattern.replace("#", "[0-9۰-۹٠-٩]"), re.IGNORECASE | re.ASCII), what)
     for pattern, what in (
-        (r"$", "is blank where a decimal string is needed"),
-        (r"[+-]?(nan|inf|infinity)$", "is not a number"),
+        (r"\s*\Z", "is blank where a decimal string is needed"),
+        (r"[+-]?(nan|inf|infinity)\Z", "is not a number"),
         (r"[-−]", "is negative, which makes no sense here"),
         (r"\+", "has a sign: write the digits alone"),
-        (r"[\d.]*[,٬،'’_]|[\d.]*\d\s+\d", "has a thousands mark: write the digits alone"),
-        (r"[\d.]+e[+-]?\d+$", "has an exponent: write all digits"),
-        (r"\d+(\.\d+)?$", f"has more than {AMOUNT_DIGITS} digits"),
+        (r"(#|\.)*[,٬،'’_]|(#|\.)*# +#", "has a thousands mark: write the digits alone"),
+        (r"(#|\.)*e[+-]?#+\Z", "has an exponent: write all digits"),
+        (r"#+(\.#+)?\Z", f"has more than {AMOUNT_DIGITS} digits"),
     )
 )
 
@@ -142,7 +143,6 @@ _EXPLANATIONS: Final[dict[str, Callable[[object], str]]] = {
     "words": _text_of("a text", TEXT_LENGTH, blank=False),
     "text": _text_of("a text", TEXT_LENGTH, blank=True),
     "phone": _text_of("a phone number", ID_LENGTH, blank=True),
-    "literal_error": _shown,
 }
 
 _MESSAGES: Final = {

@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -99,10 +99,15 @@ def normalise_instant(value: str) -> datetime:
     day, minute, second, fraction, offset = match.groups()
     leap = second == "60"
     offset = "+00:00" if offset in "Zz" else offset
-    if offset[4:] > "59" or (leap and not minute.endswith("59")):
+    if offset[4:] > "59":
         raise ValueError("not an instant")
     at = datetime.fromisoformat(f"{day}T{minute}:{'59' if leap else second}{(fraction or '')[:7]}{offset}")
-    return at.replace(microsecond=0) + timedelta(seconds=1) if leap else at
+    if not leap:
+        return at
+    utc = at.astimezone(UTC)
+    if (utc.hour, utc.minute) != (23, 59):
+        raise ValueError("not an instant: leap seconds come at the end of a UTC day")
+    return at.replace(microsecond=0) + timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

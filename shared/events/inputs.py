@@ -74,16 +74,20 @@ class ClaimSubmitted(Event):
     def _lines_once(self) -> list[ClaimLine]:
         """Each line once, where it was named first."""
         once: dict[str, ClaimLine] = {}
+        parts: dict[str, dict[str, None]] = {}
         for index, line in enumerate(self.lines):
+            named = parts.setdefault(line.line_id, {})
+            if line.part:
+                named[line.part] = None
             earlier = once.get(line.line_id)
             if earlier is None:
                 once[line.line_id] = line
                 continue
             quantity = _summed(self.lines, index, earlier)
-            part = "; ".join(dict.fromkeys(part for part in (earlier.part, line.part) if part)) or None
+            part = "; ".join(named) or None
             if part and len(part) > TEXT_LENGTH:
                 raise flaw(
-                    f"lines[{index}].part", f"the parts of line {line.line_id} have more than {TEXT_LENGTH} signs"
+                    f"lines[{index}].part", f"line {line.line_id}'s parts have more than {TEXT_LENGTH} characters"
                 )
             facts = self._facts_of_both(earlier, line, index)
             once[line.line_id] = ClaimLine(line_id=line.line_id, quantity=quantity, part=part, facts=facts)
