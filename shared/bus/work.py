@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -75,6 +75,19 @@ class Work:
             raise ValueError("emit needs the record that caused the event, or a lane")
         trace = traceparent or (cause.traceparent if cause is not None else "")
         self._append(source, topic, self.target(key, source), key, data, type, subject, trace)
+
+    def emit_raw(
+        self,
+        topic: str,
+        partition: int,
+        *,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Sequence[tuple[str, bytes]],
+        lane: int,
+    ) -> None:
+        """Publish a record byte for byte, once the transaction has committed: a dead letter that goes back to its topic."""
+        self._append(lane, topic, partition, key, value, "", "", "", list(headers))
 
     def dead(self, record: Record, reason: str, path: str = "$", *, lane: int | None = None) -> None:
         """Put a record on its dead-letter topic, byte for byte, with the reason and where in its data it lies.
