@@ -27,11 +27,13 @@ from shared.events import (
     ReturnReceived,
     ReviewRefused,
 )
+from shared.events.parts import Verdict
 from shared.policy.book import PolicyBook
 from shared.policy.load import load_book
 
 START = datetime(2026, 10, 1, 9, 0, tzinfo=UTC)
 CURRENCIES = {"gejet-mall": "IRR", "hakago": "VND"}
+VERDICTS: dict[str, Verdict] = {"eligible": "eligible", "rejected": "rejected", "awaiting": "undecided"}
 
 
 @cache
@@ -182,7 +184,7 @@ class Stage:
         """`answer`: id, answer, and (amount, currency) or None; `postage`: return id → amount owed."""
         reason, units = self.claims.get(claim, ("late", {"1": [1]}))
         self.revisions[claim] = revision or self.revisions.get(claim, 0) + 1
-        verdict = {"eligible": "eligible", "rejected": "rejected", "awaiting": "undecided"}[status]
+        verdict = VERDICTS[status]
         lines = [
             AssessedLine(
                 line_id=line_id,
