@@ -29,10 +29,14 @@ COMMANDS: dict[str, Entry] = {
     "up": Entry("cli.up:up", "Start Kafka, PostgreSQL, SMTP and all services.", STACK),
     "down": Entry("cli.up:down", "Stop the stack of a data folder.", STACK),
     "status": Entry("cli.status:status", "Show addresses, and each service's state and lag.", STACK),
-    "doctor": Entry("cli.doctor:doctor", "Check this machine and the stack; say what to do about what is wrong.", STACK),
+    "doctor": Entry(
+        "cli.doctor:doctor", "Check this machine and the stack; say what to do about what is wrong.", STACK
+    ),
     "topics": Entry("cli.topics:app", "Create the topics, or show where a broker's differ.", STACK),
     "demo": Entry("cli.demo:demo", "Run a sample day of both merchants, and check every claim's end.", EVENTS),
-    "publish": Entry("cli.publish:publish", "Publish events from JSON lines, checked against the contract first.", EVENTS),
+    "publish": Entry(
+        "cli.publish:publish", "Publish events from JSON lines, checked against the contract first.", EVENTS
+    ),
     "where": Entry("cli.where:where", "Show a claim's way through all services.", EVENTS),
     "listen": Entry("cli.listen:listen", "Show what goes over the topics, decoded.", EVENTS),
     "schema": Entry("cli.schema:app", "Export the contract's JSON Schemas, or check the exported ones.", CONTRACT),

@@ -46,7 +46,8 @@ def nothing() -> dict[str, Any]:
 
 async def look(told: StackState) -> dict[str, Any]:
     """The report: what the supervisor wrote down, with states asked of the services and lags of Kafka just now."""
-    lag, *conditions = await asyncio.gather(_lags(told), *(_condition(service) for service in told.services))
+    lag = await _lags(told)
+    conditions = await asyncio.gather(*(_condition(service) for service in told.services))
     services = [
         {
             "name": service.name,

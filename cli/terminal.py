@@ -13,7 +13,8 @@ from cli.stack.errors import StackError
 from cli.stack.folders import DEFAULT_DATA
 
 Data = Annotated[
-    Path, typer.Option("--data", envvar="MAKEGOOD_DATA", help="Folder that holds all of the stack's data.", file_okay=False)
+    Path,
+    typer.Option("--data", envvar="MAKEGOOD_DATA", help="Folder that holds all of the stack's data.", file_okay=False),
 ]
 DATA = DEFAULT_DATA
 

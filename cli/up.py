@@ -30,22 +30,31 @@ from cli.terminal import DATA, Data, refusals
 READY_LIMIT = 120.0
 DOWN_LIMIT = 90.0
 HOPELESS_RESTARTS = 3
-Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Port; kept from the last start or chosen when left out.")]
+Port = Annotated[
+    int | None, typer.Option(min=1, max=65535, help="Port; kept from the last start or chosen when left out.")
+]
 
 
 def up(
-    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return when all services are ready; `claims down` stops them.")] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Return when all services are ready; `claims down` stops them.")
+    ] = False,
     data: Data = DATA,
     replicas: Annotated[int, typer.Option(min=1, max=16, help="Processes of each service; they share the work.")] = 1,
     kafka_port: Port = None,
     postgres_port: Port = None,
     smtp_port: Port = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show the supervisor's own lines alone; the services' are in the log files.")] = False,
+    quiet: Annotated[
+        bool,
+        typer.Option(
+            "--quiet", "-q", help="Show the supervisor's own lines alone; the services' are in the log files."
+        ),
+    ] = False,
 ) -> None:
     """Start Kafka, PostgreSQL, SMTP and all services.
 
-    Without --detach the logs are shown and Ctrl-C stops everything. MAKEGOOD_KAFKA=HOST:PORT, MAKEGOOD_POSTGRES=DSN (of an administrator) and
-    MAKEGOOD_SMTP=HOST:PORT name servers to be used in place of the embedded ones.
+    Without --detach the logs are shown and Ctrl-C stops everything. MAKEGOOD_KAFKA=HOST:PORT, MAKEGOOD_POSTGRES=DSN
+    (of an administrator) and MAKEGOOD_SMTP=HOST:PORT name servers to be used in place of the embedded ones.
     """
     folder = DataFolder.at(data)
     plan = Plan.from_environment(
@@ -74,9 +83,13 @@ def down(data: Data = DATA) -> None:
 
 
 async def foreground(plan: Plan, *, quiet: bool = False) -> int:
-    """Run a stack until SIGINT or SIGTERM, showing its logs; a second signal cuts the stop short. Returns the exit status."""
+    """Run a stack until SIGINT or SIGTERM, showing its logs; a second signal cuts the stop short. The exit status."""
     terminal = Terminal()
-    show: Tell = (lambda source, line: terminal.show(source, line) if source == "supervisor" else None) if quiet else terminal.show
+    show: Tell = (
+        (lambda source, line: terminal.show(source, line) if source == "supervisor" else None)
+        if quiet
+        else terminal.show
+    )
     supervisor = Supervisor(plan, show)
     asked = asyncio.Event()
 
@@ -190,7 +203,9 @@ def _until_ready(folder: DataFolder, process: subprocess.Popen[bytes], log: Path
             for service in told.services:
                 if service.restarts >= HOPELESS_RESTARTS:
                     name = f"{service.name}-{service.replica}"
-                    raise StackError(f"{name} ends again and again; its last lines:\n{_tail(folder.logs / f'{name}.log')}")
+                    raise StackError(
+                        f"{name} ends again and again; its last lines:\n{_tail(folder.logs / f'{name}.log')}"
+                    )
         time.sleep(0.05)
     raise StackError(f"not ready within {READY_LIMIT:.0f} s; the logs are in {folder.logs}\n{_tail(log)}")
 

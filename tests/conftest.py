@@ -23,7 +23,7 @@ MakeStack = Callable[..., Stack]
 
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    """One Kafka and one Postgres for the whole run, without services. Topics are shared by all tests: use names, or keys, of your own."""
+    """One Kafka and one Postgres for the whole run, without services; use topic names, or keys, of your own."""
     servers = Servers(tmp_path_factory.mktemp("servers"))
     yield servers
     servers.close()
@@ -31,7 +31,10 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 
 @pytest.fixture
 async def make_database(servers: Servers) -> AsyncIterator[MakeDatabase]:
-    """Makes databases with the migrations of some packages in them (`["shared.bus", "services.intake"]`): migrated once a run, then cloned."""
+    """Makes databases with packages' migrations in them (`["shared.bus", "services.intake"]`).
+
+    Migrated once a run, then cloned.
+    """
     made: list[str] = []
 
     async def make(packages: Sequence[str] = ()) -> str:
@@ -51,7 +54,7 @@ async def database(make_database: MakeDatabase) -> str:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """One running pipeline, shared by all end-to-end tests: use order and claim ids of your own (`unique`), kill nothing."""
+    """One running pipeline for all end-to-end tests: use order and claim ids of your own (`unique`), kill nothing."""
     stack = Stack(tmp_path_factory.mktemp("stack"))
     yield stack
     stack.close()

@@ -57,7 +57,7 @@ class Containers:
             self._running.pop().stop()
 
     def _kafka(self) -> str:
-        # apache/kafka takes each setting from the environment; testcontainers' own KafkaContainer is for Confluent's image.
+        # apache/kafka takes its settings from the environment; testcontainers' KafkaContainer is for Confluent's image.
         from testcontainers.core.container import DockerContainer
 
         host, port = "127.0.0.1", _free_port()

@@ -1,14 +1,13 @@
 """Real servers and whole stacks for tests, on the supervisor that `claims up` runs.
 
-`Servers` is Kafka (all topics made) and Postgres without services. `Stack` adds the services as processes, and lets a test publish, collect,
-kill, hold and release. Both take containers where a Docker engine answers and the images are at hand, otherwise the embedded parts;
-MAKEGOOD_TEST_SERVERS=containers|embedded forces either.
+`Servers` is Kafka (all topics made) and Postgres without services; it publishes and collects. `Stack` adds the services
+as processes, and lets a test kill, hold and release them. Both take containers where a Docker engine answers and the
+images are at hand, otherwise the embedded parts; MAKEGOOD_TEST_SERVERS=containers|embedded forces either.
 """
 
 from __future__ import annotations
 
 import asyncio
-import inspect
 import json
 import os
 import signal
@@ -19,7 +18,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, S
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, overload
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
@@ -49,14 +48,20 @@ def choice() -> Choice:
     return "containers" if containers_at_hand() else "embedded"
 
 
+@overload
+async def eventually(
+    condition: Callable[[], Awaitable[T]], limit: float = 15.0, *, every: float = 0.05, why: str = ""
+) -> T: ...
+@overload
+async def eventually(condition: Callable[[], T], limit: float = 15.0, *, every: float = 0.05, why: str = "") -> T: ...
 async def eventually(
     condition: Callable[[], T | Awaitable[T]], limit: float = 15.0, *, every: float = 0.05, why: str = ""
 ) -> T:
-    """The first truthy value of `condition` (plain or async); AssertionError with the last one after `limit` seconds."""
+    """The first truthy value of `condition` (plain or async); AssertionError after `limit` seconds."""
     until = time.monotonic() + limit
     while True:
         found = condition()
-        value: T = await found if inspect.isawaitable(found) else found  # type: ignore[assignment]  # T is not awaitable here
+        value = await found if isinstance(found, Awaitable) else found
         if value:
             return value
         if time.monotonic() > until:
@@ -248,7 +253,10 @@ class Servers:
         match: Callable[[Received], bool] = lambda _: True,
         limit: float = 30.0,
     ) -> list[Received]:
-        """Read the topics from their beginning (committed records alone) until `until` holds for what matched; AssertionError after `limit` seconds."""
+        """Read the topics from their beginning, committed records alone, until `until` holds for what matched.
+
+        Raises AssertionError after `limit` seconds.
+        """
         names = [topics] if isinstance(topics, str) else list(topics)
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self.kafka,
@@ -266,11 +274,11 @@ class Servers:
             while not until(found):
                 if time.monotonic() > deadline:
                     seen = [f"{r.topic}/{r.partition}@{r.offset} {r.type} {r.subject}" for r in found[-20:]]
-                    raise AssertionError(f"not seen on {names} within {limit:g} s; {len(found)} records matched: {seen}")
-                for batch in (await consumer.getmany(timeout_ms=200)).values():
-                    read = (
-                        Received(r.topic, r.partition, r.offset, r.key, r.value, dict(r.headers)) for r in batch
+                    raise AssertionError(
+                        f"not seen on {names} within {limit:g} s; {len(found)} records matched: {seen}"
                     )
+                for batch in (await consumer.getmany(timeout_ms=200)).values():
+                    read = (Received(r.topic, r.partition, r.offset, r.key, r.value, dict(r.headers)) for r in batch)
                     found += [one for one in read if match(one)]
         finally:
             await consumer.stop()
@@ -327,7 +335,7 @@ class Stack(Servers):
 
     async def kill(self, service: str, replica: int = 1, how: signal.Signals = signal.SIGKILL) -> int:
         """Signal the process; the supervisor starts it again. Returns the pid it had."""
-        pid = await eventually(lambda: self.service(service, replica).pid, why=f"{service} runs")
+        pid = await eventually(lambda: self.service(service, replica).pid or 0, why=f"{service} runs")
         os.kill(pid, how)
         return pid
 
@@ -354,7 +362,7 @@ class Stack(Servers):
         await self._thread.acall(self.supervisor.until_ready(limit), limit + 5)
 
     async def quiet(self, limit: float = 60.0) -> None:
-        """Wait until every service has read everything, and what it read has led to nothing new: lag 0 twice with nothing written between."""
+        """Wait until the pipeline is at rest: lag 0 everywhere twice, with nothing written between."""
         readers = {replica.spec.name: READERS[replica.spec.name] for replica in self.supervisor.replicas}
         last: dict[TopicPartition, int] = {}
 

@@ -1,1 +1,1 @@
-"""The embedded stack: Kafka, PostgreSQL and an SMTP sink without Docker, and the supervisor that runs the services on them."""
+"""Kafka, PostgreSQL and an SMTP sink without Docker, and the supervisor that runs the services on them."""

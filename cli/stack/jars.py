@@ -1,7 +1,7 @@
 """Kafka's jars from Maven Central: a pinned list with sizes and SHA-256, fetched once into the cache folder.
 
 The list is what `jgo` resolves `org.apache.kafka:kafka_2.13` to, plus the bridge from slf4j to log4j2 that Kafka's own
-distribution adds. `python -m cli.stack.jars` makes it again after a change of version (that alone needs jgo and asks the network for POMs).
+distribution adds. `python -m cli.stack.jars` makes it again after a change of version; that alone needs jgo.
 """
 
 from __future__ import annotations
@@ -124,7 +124,8 @@ def _fetch_one(jar: Jar, into: Path, advance: Callable[[int], None]) -> None:
         else:
             return
     raise StackError(
-        f"cannot download {url}: {trouble}. Behind a proxy set HTTPS_PROXY; a mirror of Maven Central goes into MAKEGOOD_MAVEN; "
+        f"cannot download {url}: {trouble}. "
+        "Behind a proxy set HTTPS_PROXY; a mirror of Maven Central goes into MAKEGOOD_MAVEN; "
         "a Kafka that runs already is used with MAKEGOOD_KAFKA=HOST:PORT"
     )
 
@@ -142,16 +143,18 @@ def _stream(url: str, jar: Jar, into: Path, advance: Callable[[int], None]) -> N
                 digest.update(chunk)
                 file.write(chunk)
                 advance(len(chunk))
-        if got != jar.size or digest.hexdigest() != jar.sha256:
-            raise ValueError(
-                f"what came is not the pinned file ({got} bytes, {jar.size} expected; SHA-256 {digest.hexdigest()})"
-            )
+        _check(jar, got, digest.hexdigest())
         temporary.replace(into / jar.name)
     except BaseException:
         advance(-min(got, jar.size))
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
+
+
+def _check(jar: Jar, size: int, sha256: str) -> None:
+    if (size, sha256) != (jar.size, jar.sha256):
+        raise ValueError(f"what came is not the pinned file ({size} bytes, {jar.size} expected; SHA-256 {sha256})")
 
 
 def relist(workplace: Path) -> str:

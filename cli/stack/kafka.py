@@ -78,7 +78,10 @@ SETTINGS = {
 
 
 class Kafka:
-    """The embedded broker of one stack. Its records survive the broker's death, not the machine's (as Kafka's usual flush settings have it)."""
+    """The embedded broker of one stack.
+
+    Its records survive the broker's death, not the machine's: Kafka's usual settings leave the flushing to the system.
+    """
 
     def __init__(self, *, folder: Path, logs: Path, cache: Path, java: Java, port: int, controller_port: int) -> None:
         self._folder = folder
@@ -104,8 +107,9 @@ class Kafka:
         return self._child
 
     async def start(self, started: Callable[[Identity], None]) -> None:
-        """Format the folder on first use, start, and return once the port answers; `started` is told the process at once.
+        """Format the folder on first use, start, and return once the port answers.
 
+        `started` is told the process at once.
         Raises StackError with the broker's last words.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -123,7 +127,7 @@ class Kafka:
         await self._until_open(self._child)
 
     async def stop(self) -> None:
-        """Stop in order (the first run on a machine also writes the start-up cache then, some seconds), kill after the limit."""
+        """Stop in order, kill after the limit. The first run on a machine takes seconds longer, to write a cache."""
         if self._child is None:
             return
         await self._child.stop(signal.SIGTERM, STOP_LIMIT)
@@ -148,11 +152,15 @@ class Kafka:
         while time.monotonic() < until:
             if child.returncode is not None:
                 words = "\n".join(self._last_lines[-15:])
-                raise StackError(f"Kafka ended at once (status {child.returncode}); its log is {self._logs / 'kafka.log'}\n{words}")
+                raise StackError(
+                    f"Kafka ended at once (status {child.returncode}); its log is {self._logs / 'kafka.log'}\n{words}"
+                )
             if is_open(self._port):
                 return
             await asyncio.sleep(0.05)
-        raise StackError(f"Kafka did not open {self.address} within {START_LIMIT:.0f} s; its log is {self._logs / 'kafka.log'}")
+        raise StackError(
+            f"Kafka did not open {self.address} within {START_LIMIT:.0f} s; its log is {self._logs / 'kafka.log'}"
+        )
 
     def _write_settings(self) -> Path:
         settings = {
@@ -184,17 +192,24 @@ class Kafka:
         return [self._java.program, *options, "-cp", jars.class_path(self._cache), main, *arguments]
 
     def _aot_cache(self, *, training: bool) -> Path | None:
-        """Where this run writes the JVM's start-up cache (classes loaded and linked ahead: 1.5 s instead of 4); None when one is there or it is not the broker's run."""
+        """Where this run writes the JVM's start-up cache (classes linked ahead: the port opens in 1.5 s, not in 4).
+
+        None when there is one already, or when this is not the broker's own run.
+        """
         if not training or self._java.major < AOT_CACHE_SINCE or self._aot_cache_kept().exists():
             return None
         return self._cache / f"kafka-{os.getpid()}.aot"
 
     def _aot_cache_kept(self) -> Path:
-        key = hashlib.sha256(f"{self._java.program}{self._java.version}{jars.class_path(self._cache)}".encode()).hexdigest()
+        key = hashlib.sha256(
+            f"{self._java.program}{self._java.version}{jars.class_path(self._cache)}".encode()
+        ).hexdigest()
         return self._cache / f"kafka-{jars.KAFKA_VERSION}-{key[:12]}.aot"
 
     def _env(self) -> dict[str, str]:
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("JAVA_TOOL", "_JAVA", "JDK_JAVA"))}
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.startswith(("JAVA_TOOL", "_JAVA", "JDK_JAVA"))
+        }
         return {**inherited, "LC_ALL": "C"}
 
     def _keep_line(self, line: str) -> None:

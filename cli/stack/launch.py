@@ -1,12 +1,14 @@
 """Start a program that dies with its parent, and as an ordinary user where it refuses to be root.
 
-Run as a script, without the package: `python -I -S launch.py PARENT SIGNAL USER PROGRAM [ARGUMENT…]`, where PARENT is the pid of the process
-that must live, SIGNAL what the program gets when that dies (Linux), and USER a user name or "-". The program takes this process over, so the
-pid stays the same. A separate script, not a `preexec_fn`, because the parent may have threads.
+Run as a script, without the package: `python -I -S launch.py PARENT SIGNAL USER PROGRAM [ARGUMENT…]`, where PARENT is
+the pid of the process that must live, SIGNAL what the program gets when that dies (Linux), and USER a user name or "-".
+The program takes this process over, so the pid stays the same. A separate script, not a `preexec_fn`, because the
+parent may have threads.
 """
 
 import ctypes
 import os
+import pwd
 import sys
 
 PR_SET_PDEATHSIG = 1
@@ -27,9 +29,7 @@ class _Data(ctypes.Structure):
 
 
 def _become(libc: ctypes.CDLL, name: str) -> None:
-    """Change to the user, keeping the right to walk through folders that are root's alone (such as /root), where there is one."""
-    import pwd
-
+    """Change to the user, but keep the right to walk through folders that are root's alone, such as /root."""
     user = pwd.getpwnam(name)
     linux = sys.platform == "linux"
     if linux:

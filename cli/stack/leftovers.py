@@ -15,7 +15,7 @@ KILL_LIMIT = 10.0
 
 
 def stop_leftovers(data: DataFolder) -> list[str]:
-    """Stop them (services, then Kafka, then PostgreSQL), and return their names. Only for whoever holds the data folder."""
+    """Stop them (services, Kafka, PostgreSQL), and return their names. Only for whoever holds the data folder."""
     known = state.read(data.state)
     processes = dict(known.processes) if known else {}
     server = _server_of(data.postgres)
@@ -35,7 +35,10 @@ def stop_leftovers(data: DataFolder) -> list[str]:
 
 
 def _server_of(folder: Path) -> Identity | None:
-    """The PostgreSQL server that still runs in this folder. A lock file whose pid is by now somebody else's is removed: the server would not start."""
+    """The PostgreSQL server that still runs in this folder.
+
+    A lock file whose pid is by now somebody else's is removed, since the server would not start with it.
+    """
     file = folder / "postmaster.pid"
     try:
         identity = identify(int(file.read_text().splitlines()[0]))
@@ -43,7 +46,9 @@ def _server_of(folder: Path) -> Identity | None:
         return None
     if identity is None:
         return None
-    told = subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(identity.pid)], capture_output=True, text=True, check=False)
+    told = subprocess.run(
+        ["ps", "-ww", "-o", "args=", "-p", str(identity.pid)], capture_output=True, text=True, check=False
+    )
     if str(folder) in told.stdout:
         return identity
     if told.returncode == 0:

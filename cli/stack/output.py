@@ -38,7 +38,10 @@ class LogFile:
 
 
 class Terminal:
-    """Prints from a thread of its own: a terminal that is paused, or a pager, holds up nobody, lines beyond the queue are dropped and counted."""
+    """Prints from a thread of its own, so that a paused terminal or a pager holds up nobody.
+
+    Lines beyond the queue are dropped and counted.
+    """
 
     def __init__(self) -> None:
         self._lines: queue.Queue[str | None] = queue.Queue(QUEUED_LINES)
@@ -57,7 +60,9 @@ class Terminal:
             prefix = f"\033[{colour}m{prefix}\033[0m"
         try:
             if self._dropped:
-                self._lines.put_nowait(f"{'':<{WIDTH}} │ … {self._dropped} lines were not shown, they are in the log files")
+                self._lines.put_nowait(
+                    f"{'':<{WIDTH}} │ … {self._dropped} lines were not shown, they are in the log files"
+                )
                 self._dropped = 0
             self._lines.put_nowait(prefix + line)
         except queue.Full:

@@ -32,8 +32,12 @@ SERVICES = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One stack. Ports that are None are kept from the last start, or chosen. Outside servers (`kafka`: host:port, `postgres`: an
-    administrator's DSN, `smtp`: host:port) take the place of embedded ones; on such a Postgres the databases' names get `prefix`."""
+    """One stack.
+
+    Ports that are None are kept from the last start, or chosen. Outside servers (`kafka`: host:port, `postgres`: an
+    administrator's DSN, `smtp`: host:port) take the place of embedded ones; on such a Postgres the databases' names get
+    `prefix`.
+    """
 
     data: DataFolder
     replicas: int = 1

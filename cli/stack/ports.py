@@ -35,21 +35,27 @@ def is_open(port: int, host: str = HOST) -> bool:
         return False
 
 
+def kept(file: Path) -> dict[str, int]:
+    """The ports of the last start by name; nothing where the file is not there or cannot be read."""
+    try:
+        return {str(name): int(port) for name, port in json.loads(file.read_text()).items()}
+    except (OSError, ValueError, AttributeError):
+        return {}
+
+
 class Ports:
     """The ports of one stack by name, kept in a file so that addresses stay the same from start to start."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._kept: dict[str, int] = {}
-        if file.exists():
-            try:
-                self._kept = {str(name): int(port) for name, port in json.loads(file.read_text()).items()}
-            except (ValueError, AttributeError):
-                self._kept = {}
+        self._kept = kept(file)
         self._given: set[int] = set()
 
     def take(self, name: str, wanted: int | None = None) -> int:
-        """The port for `name`: `wanted` if given (StackError when something listens there), else the kept one, else a free one."""
+        """The port for `name`: `wanted` if given, else the kept one, else a free one.
+
+        Raises StackError when something listens on `wanted`.
+        """
         if wanted is not None:
             if wanted in self._given or not is_free(wanted):
                 raise StackError(
@@ -57,9 +63,9 @@ class Ports:
                     "or leave the option out to have a free one chosen"
                 )
             return self._keep(name, wanted)
-        kept = self._kept.get(name)
-        if kept is not None and kept not in self._given and is_free(kept):
-            return self._keep(name, kept)
+        last = self._kept.get(name)
+        if last is not None and last not in self._given and is_free(last):
+            return self._keep(name, last)
         others = set(self._kept.values()) | self._given
         for _ in range(ATTEMPTS):
             port = random.choice(CHOICE)  # noqa: S311 - spreads stacks over the range, guards nothing

@@ -1,4 +1,4 @@
-"""One PostgreSQL server for all services, a database and a role for each: the embedded one, or the one that a DSN names."""
+"""One PostgreSQL server for all services, a database and a role for each: embedded, or the one that a DSN names."""
 
 from __future__ import annotations
 
@@ -71,15 +71,21 @@ class Postgres:
         return self._child
 
     async def start(self, started: Callable[[Identity], None]) -> None:
-        """Make the cluster on first use, start, and return once it takes connections; `started` is told the process at once.
+        """Make the cluster on first use, start, and return once it takes connections.
 
+        `started` is told the process at once.
         Raises StackError with the server's last words.
         """
         binaries = _binaries()
         if not (self._folder / "PG_VERSION").exists():
             await self._initialise(binaries)
         options: list[str] = []
-        for name, value in {**SETTINGS, "port": str(self._port), "listen_addresses": HOST, "unix_socket_directories": ""}.items():
+        for name, value in {
+            **SETTINGS,
+            "port": str(self._port),
+            "listen_addresses": HOST,
+            "unix_socket_directories": "",
+        }.items():
             options += ["-c", f"{name}={value}"]
         self._child = await Child.start(
             [binaries / "postgres", "-D", self._folder, *options],
@@ -109,8 +115,8 @@ class Postgres:
                     os.chown(path, owner.pw_uid, owner.pw_gid)
             command: list[str | Path] = [
                 binaries / "initdb", f"--pgdata={self._folder}", f"--username={ADMIN}", f"--pwfile={secret.name}",
-                "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8",
-                "--no-instructions",
+                "--auth=scram-sha-256", "--encoding=UTF8", "--no-instructions",
+                "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8",
             ]  # fmt: skip
             try:
                 status, output = await run_once(command, limit=INIT_LIMIT, env=_env(), user=self._user)

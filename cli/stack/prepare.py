@@ -22,7 +22,11 @@ def prepare(plan: Plan) -> None:
     if not wanted:
         return
     total = sum(jar.size for jar in wanted)
-    print(f"Kafka {jars.KAFKA_VERSION}: downloading {len(wanted)} files, {total / MB:.1f} MB, from Maven Central into {cache} (once)", flush=True)
+    print(
+        f"Kafka {jars.KAFKA_VERSION}: downloading {len(wanted)} files, {total / MB:.1f} MB, "
+        f"from Maven Central into {cache} (once)",
+        flush=True,
+    )
     with _Display() as display:
         jars.fetch(cache, display.advance)
 
@@ -39,7 +43,9 @@ class _Display:
     def __enter__(self) -> _Display:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._bar:
             print(flush=True)
 

@@ -1,4 +1,4 @@
-"""Child processes: started so that they die with the supervisor, found again when they did not, stopped within a limit."""
+"""Child processes that die with the supervisor, are found again when they did not, and are stopped within a limit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KILL_LIMIT = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A process, not to be mistaken for a later one with the same pid: `started` is boot and start time as the kernel tells them."""
+    """A process, not to be mistaken for a later one with the same pid: `started` is boot and start time."""
 
     pid: int
     started: str
@@ -68,7 +68,10 @@ def launched(program: Sequence[str | Path], death_signal: signal.Signals, user: 
 
 
 class Child:
-    """One child process in a session of its own (a Ctrl-C at the terminal reaches the supervisor alone), its output read line by line."""
+    """One child process, its output read line by line.
+
+    It has a session of its own, so that a Ctrl-C at the terminal reaches the supervisor alone.
+    """
 
     def __init__(self, process: asyncio.subprocess.Process, identity: Identity, reader: asyncio.Task[None]) -> None:
         self._process = process
@@ -86,7 +89,7 @@ class Child:
         user: str | None = None,
         cwd: Path | None = None,
     ) -> Child:
-        """Start `program` (its first part an absolute path); `on_line` gets each line of its output, stderr included."""
+        """Start `program` (an absolute path first); `on_line` gets each line of its output, stderr included."""
         process = await asyncio.create_subprocess_exec(
             *launched(program, death_signal, user),
             stdin=asyncio.subprocess.DEVNULL,
@@ -151,7 +154,10 @@ async def _read_lines(stream: asyncio.StreamReader, on_line: Callable[[str], Non
 async def run_once(
     program: Sequence[str | Path], *, limit: float, env: Mapping[str, str] | None = None, user: str | None = None
 ) -> tuple[int, str]:
-    """Run a program to its end: (exit status, output). Raises TimeoutError, the program killed, after `limit` seconds."""
+    """Run a program to its end: (exit status, output).
+
+    Raises TimeoutError after `limit` seconds; the program is killed then.
+    """
     lines: list[str] = []
     child = await Child.start(program, on_line=lines.append, env=env, user=user)
     try:

@@ -35,7 +35,9 @@ def backoff(failures: int) -> float:
 class Replica:
     """Keeps one process of a service alive from `run` until `stop`."""
 
-    def __init__(self, spec: ServiceSpec, state: ServiceState, env: Mapping[str, str], tell: Tell, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, spec: ServiceSpec, state: ServiceState, env: Mapping[str, str], tell: Tell, changed: Callable[[], None]
+    ) -> None:
         self.spec = spec
         self.state = state
         self.env: dict[str, str] = dict(env)
@@ -43,6 +45,8 @@ class Replica:
         self._changed = changed
         self._child: Child | None = None
         self._wanted = asyncio.Event()
+        self._gone = asyncio.Event()
+        self._gone.set()
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
         self._prober: asyncio.Task[None] | None = None
@@ -69,8 +73,7 @@ class Replica:
         child = self._child
         if child is not None:
             await child.stop(how, limit)
-        while self._child is not None:
-            await asyncio.sleep(0.01)
+        await self._gone.wait()
 
     def release(self, env: Mapping[str, str] | None = None) -> None:
         """Let a held one run again, from now on with `env` added to its environment."""
@@ -106,7 +109,10 @@ class Replica:
             failures = 1 if time.monotonic() - started > STEADY_AFTER else failures + 1
             self.state.restarts += 1
             wait = backoff(failures)
-            self._tell("supervisor", f"{self.source} {_ending(status)}; starting it again in {wait:g} s (restart {self.state.restarts})")
+            self._tell(
+                "supervisor",
+                f"{self.source} {_ending(status)}; starting it again in {wait:g} s (restart {self.state.restarts})",
+            )
             self._set("backoff")
             await asyncio.sleep(wait)
 
@@ -120,6 +126,7 @@ class Replica:
             death_signal=signal.SIGKILL,
         )
         self._child = child
+        self._gone.clear()
         self.state.pid = child.pid
         self._set("starting")
         try:
@@ -127,6 +134,7 @@ class Replica:
         finally:
             self._child = None
             self.state.pid = None
+            self._gone.set()
 
     async def _probe(self) -> None:
         while not self._stopping:

@@ -1,4 +1,4 @@
-"""An SMTP server on the loopback that keeps each message as a file: where the customers' mail goes on a machine without customers."""
+"""An SMTP server on the loopback that keeps each message as a file: the mail of a machine without customers."""
 
 from __future__ import annotations
 
@@ -53,7 +53,14 @@ class SmtpSink:
         loop = asyncio.get_running_loop()
         keeper = MailFolder(self._folder)
         self._server = await loop.create_server(
-            lambda: SMTP(keeper, hostname="makegood", ident="Makegood", data_size_limit=MESSAGE_BYTES, enable_SMTPUTF8=True, loop=loop),
+            lambda: SMTP(
+                keeper,
+                hostname="makegood",
+                ident="Makegood",
+                data_size_limit=MESSAGE_BYTES,
+                enable_SMTPUTF8=True,
+                loop=loop,
+            ),
             HOST,
             self._port,
         )

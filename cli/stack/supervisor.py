@@ -1,10 +1,11 @@
-"""Starts a whole stack, keeps it running, and stops all of it: Kafka, PostgreSQL and SMTP, then the topics, then the services."""
+"""Starts a whole stack (Kafka, PostgreSQL, SMTP, topics, services), keeps it running, and stops all of it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import os
+import signal
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -91,7 +92,7 @@ class Supervisor:
         self._report()
 
     async def stop(self, limit: float = STOP_LIMIT) -> None:
-        """Stop the services (SIGTERM, SIGKILL after `limit` seconds), then SMTP, Kafka and PostgreSQL; leaves nothing running."""
+        """Stop the services (SIGTERM, SIGKILL after `limit` seconds), then SMTP, Kafka and PostgreSQL."""
         if not self._running:
             return
         self._stopping = True
@@ -114,8 +115,6 @@ class Supervisor:
 
     def kill(self) -> None:
         """Cut a stop short: everything ends at once."""
-        import signal
-
         children = [replica.child for replica in self.replicas] + [part.child for part in self._parts.values()]
         for child in children:
             if child is not None:
@@ -151,6 +150,7 @@ class Supervisor:
             self.state.kafka = kafka.address
             await self._start_part("kafka", kafka)
         made = await topics.apply(self.state.kafka, topics.load(partitions=self._plan.partitions))
+        await topics.warm_up(self.state.kafka)
         if made:
             self.tell("supervisor", f"topics: {len(made)} created or altered")
 

@@ -30,7 +30,10 @@ class TopicSpec:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Where a broker departs from a spec. `member` is "topic" (missing), "partitions", "replication factor" or a config's name."""
+    """Where a broker departs from a spec.
+
+    `member` is "topic" (missing), "partitions", "replication factor" or a config's name.
+    """
 
     topic: str
     member: str
@@ -48,10 +51,13 @@ class Difference:
         return f"{self.topic}: {self.member} is {self.found}, should be {self.wanted}"
 
 
-def load(file: Path | None = None, *, partitions: int | None = None, replication_factor: int | None = None) -> list[TopicSpec]:
-    """All topics of the file (default: MAKEGOOD_TOPICS, otherwise deploy/topics.yaml), dead letters included, in its order.
+def load(
+    file: Path | None = None, *, partitions: int | None = None, replication_factor: int | None = None
+) -> list[TopicSpec]:
+    """All topics of the file (default: MAKEGOOD_TOPICS, otherwise deploy/topics.yaml), dead letters included.
 
-    `partitions` and `replication_factor` win over MAKEGOOD_TOPICS_PARTITIONS and MAKEGOOD_TOPICS_REPLICATION, and those over the file.
+    `partitions` and `replication_factor` win over MAKEGOOD_TOPICS_PARTITIONS and MAKEGOOD_TOPICS_REPLICATION, and those
+    over the file.
     Raises StackError when the file does not say what it should.
     """
     import yaml
@@ -60,16 +66,25 @@ def load(file: Path | None = None, *, partitions: int | None = None, replication
     try:
         content = yaml.safe_load(path.read_text("utf-8"))
         lanes = partitions or int(os.environ.get("MAKEGOOD_TOPICS_PARTITIONS") or content["partitions"])
-        replicas = replication_factor or int(os.environ.get("MAKEGOOD_TOPICS_REPLICATION") or content["replication_factor"])
+        replicas = replication_factor or int(
+            os.environ.get("MAKEGOOD_TOPICS_REPLICATION") or content["replication_factor"]
+        )
         specs = []
         for entry in content["topics"]:
             configs = {**content["defaults"], **(content["inputs"] if entry.get("input") else {})}
             size = int(configs["max.message.bytes"]) * int(content["dead_letter_factor"])
             names = {entry["name"]: configs}
-            names |= {f"{entry['name']}.{service}.dlq": {**configs, "max.message.bytes": size} for service in entry["read_by"]}
+            names |= {
+                f"{entry['name']}.{service}.dlq": {**configs, "max.message.bytes": size} for service in entry["read_by"]
+            }
             kept = str(max(1, replicas - 1))
             specs += [
-                TopicSpec(name, lanes, replicas, {"min.insync.replicas": kept, **{key: _text(value) for key, value in wanted.items()}})
+                TopicSpec(
+                    name,
+                    lanes,
+                    replicas,
+                    {"min.insync.replicas": kept, **{key: _text(value) for key, value in wanted.items()}},
+                )
                 for name, wanted in names.items()
             ]
     except OSError as error:
@@ -96,11 +111,14 @@ async def apply(bootstrap: str, specs: Sequence[TopicSpec], limit: float = 30.0)
         fixed = [one for one in found if not one.repairable]
         if fixed:
             raise StackError(
-                "; ".join(map(str, fixed)) + ". The partitions of a topic that is in use cannot be changed: a claim's state lives in its lane. "
+                "; ".join(map(str, fixed))
+                + ". The partitions of a topic that is in use cannot be changed: a claim's state lives in its lane. "
                 "Use the number that the topics have, or new topics"
             )
         await admin.create([by_name[one.topic] for one in found if one.member == "topic"])
-        await admin.alter([by_name[name] for name in dict.fromkeys(one.topic for one in found if one.member != "topic")])
+        await admin.alter(
+            [by_name[name] for name in dict.fromkeys(one.topic for one in found if one.member != "topic")]
+        )
         left = await admin.differences(specs)
         until = time.monotonic() + limit
         while left and time.monotonic() < until:
@@ -113,6 +131,23 @@ async def apply(bootstrap: str, specs: Sequence[TopicSpec], limit: float = 30.0)
 
 def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+async def warm_up(bootstrap: str, limit: float = 30.0) -> None:
+    """Have the broker make its own topics for groups and transactions now, not under the first service that asks."""
+    from aiokafka.errors import KafkaError
+
+    async with _Admin(bootstrap, limit) as admin:
+        until = time.monotonic() + limit
+        for kind in (0, 1):
+            while True:
+                try:
+                    await admin.coordinator(kind)
+                    break
+                except KafkaError as error:
+                    if time.monotonic() > until:
+                        raise StackError(f"Kafka at {bootstrap} finds no coordinator: {error}") from error
+                    await asyncio.sleep(0.05)
 
 
 class _Entry(NamedTuple):
@@ -183,13 +218,17 @@ class _Admin:
             for _, _, _, topic, entries in answer.resources
         }
 
+    async def coordinator(self, kind: int) -> None:
+        await self._client.find_coordinator("warm-up", kind)
+
     async def create(self, specs: Sequence[TopicSpec]) -> None:
         from aiokafka.admin import NewTopic
 
         if not specs:
             return
         new = [
-            NewTopic(spec.name, spec.partitions, spec.replication_factor, topic_configs=dict(spec.configs)) for spec in specs
+            NewTopic(spec.name, spec.partitions, spec.replication_factor, topic_configs=dict(spec.configs))
+            for spec in specs
         ]
         answer = await self._client.create_topics(new)
         for name, code, *message in answer.topic_errors:
