@@ -1,0 +1,180 @@
+"""Eligibility's batches: open, load, decide, save, emit."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final, cast
+
+import structlog
+
+from services.eligibility import store
+from services.eligibility.domain import assess
+from services.eligibility.facts import ClaimState, Told, look_again, tell
+from services.eligibility.store import ClaimKey, OrderKey, StateRow
+from shared.bus import Record, Work, order_key
+from shared.events import BadEvent, ClaimAssessed, ClaimReviewed, OrderDelivered, SellerAnswered, dump, parse_data
+from shared.events.topics import ASSESSMENTS, READERS
+from shared.policy.book import PolicyBook
+
+log = structlog.get_logger(__name__)
+
+DUE_A_TICK: Final = 200
+"""Claims looked at in one tick; what is left comes with the next."""
+
+_TOLD: Final = frozenset(
+    {
+        "claim.admitted.v1",
+        "claim.cancelled.v1",
+        "order.delivered.v1",
+        "seller.answered.v1",
+        "return.received.v1",
+        "claim.reviewed.v1",
+        "claim.decided.v1",
+        "claim.referred.v1",
+        "claim.settled.v1",
+        "review.refused.v1",
+    }
+)
+"""Types that tell something about a claim; others are passed over unread."""
+
+
+class Eligibility:
+    """The service. `policies` gives the book to judge by; it is asked once a batch, so that a reload takes effect."""
+
+    name = "eligibility"
+    topics = READERS["eligibility"]
+    foreign: frozenset[str] = frozenset()
+
+    def __init__(self, policies: Callable[[], PolicyBook]) -> None:
+        self._policies = policies
+
+    async def consume(self, work: Work) -> None:
+        """Take in a batch of facts, and say of each claim where it stands now."""
+        letters = _open(work)
+        if not letters:
+            return
+        states = await store.states_of_orders(work.conn, {_order_of(event) for _, event in letters})
+        desk = _Desk(work, self._policies(), {key: ClaimState.model_validate_json(one) for key, one in states.items()})
+        for record, event in letters:
+            desk.take(record, event)
+        await desk.save()
+
+    async def tick(self, work: Work) -> None:
+        """Look again at the claims whose due time has passed."""
+        due = await store.states_due(work.conn, work.lanes, work.now, DUE_A_TICK)
+        if not due:
+            return
+        states = {key: ClaimState.model_validate_json(state) for key, (_, state) in due.items()}
+        desk = _Desk(work, self._policies(), states)
+        for key, (lane, _) in due.items():
+            desk.look(key, lane)
+        await desk.save()
+
+
+def _open(work: Work) -> list[tuple[Record, Told]]:
+    letters: list[tuple[Record, Told]] = []
+    for record in work.records:
+        if record.type not in _TOLD:
+            work.count("passed_over")
+            continue
+        try:
+            letters.append((record, cast(Told, parse_data(record.type, record.value or b""))))
+        except BadEvent as bad:
+            work.dead(record, bad.message, bad.path)
+    return letters
+
+
+def _order_of(event: Told) -> OrderKey:
+    return event.merchant, event.order_id
+
+
+@dataclass(slots=True)
+class _Desk:
+    """The claims of one unit of work: told and assessed in memory, written at the end."""
+
+    work: Work
+    book: PolicyBook
+    states: dict[ClaimKey, ClaimState]
+    lanes: dict[ClaimKey, int] = field(default_factory=dict)
+
+    def take(self, record: Record, event: Told) -> None:
+        """Adds an event to the claims that it is about. A record on which the pure part fails is dead-lettered, and
+        the claims stay as they were."""
+        try:
+            told = [self._told(key, event) for key in self._claims(event)]
+        except Exception as error:
+            log.exception("claim_not_assessed", topic=record.topic, offset=record.offset)
+            self.work.dead(record, f"handler: {error!r}")
+            return
+        if not told:
+            self.work.count("no_claim")
+        for state, assessed in told:
+            key = (state.merchant, state.order_id, state.claim_id)
+            if state is not self.states.get(key):
+                self.states[key] = state
+                self.lanes[key] = record.partition
+            if isinstance(event, SellerAnswered | ClaimReviewed):
+                self.work.history(state.merchant, state.claim_id, _noted(event), cause=record)
+            if assessed is not None:
+                self._emit(assessed, cause=record)
+
+    def look(self, key: ClaimKey, lane: int) -> None:
+        """Assesses a claim again because time has passed."""
+        try:
+            state, assessed = assess(self.states[key], self.book, self.work.now)
+        except Exception:
+            log.exception("claim_not_assessed", claim=key)
+            return
+        if state is not self.states[key]:
+            self.states[key] = state
+            self.lanes[key] = lane
+        if assessed is not None:
+            self._emit(assessed, lane=lane)
+
+    async def save(self) -> None:
+        """Writes the claims that have changed."""
+        rows = [
+            StateRow(key, lane, self.states[key].revision, look_again(self.states[key]), _json(self.states[key]))
+            for key, lane in sorted(self.lanes.items())
+        ]
+        if rows:
+            await store.save_states(self.work.conn, rows)
+
+    def _claims(self, event: Told) -> Iterable[ClaimKey]:
+        """The claims that an event is about: all known ones of the order for a delivery, else the one it names."""
+        if isinstance(event, OrderDelivered):
+            order = _order_of(event)
+            return [key for key in self.states if key[:2] == order]
+        return [(event.merchant, event.order_id, event.claim_id)]
+
+    def _told(self, key: ClaimKey, event: Told) -> tuple[ClaimState, ClaimAssessed | None]:
+        state = self.states.get(key) or ClaimState(merchant=key[0], order_id=key[1], claim_id=key[2])
+        told = tell(state, event)
+        if told is state:
+            return state, None
+        return assess(told, self.book, self.work.now)
+
+    def _emit(self, assessed: ClaimAssessed, *, cause: Record | None = None, lane: int | None = None) -> None:
+        self.work.emit(
+            ASSESSMENTS,
+            ClaimAssessed.type,
+            dump(assessed),
+            key=order_key(assessed.merchant, assessed.order_id),
+            subject=assessed.claim_id,
+            cause=cause,
+            lane=lane,
+        )
+        waits = f" {assessed.awaiting}" if assessed.awaiting else ""
+        late = ", overdue" if assessed.overdue else ""
+        what = f"assessed: {assessed.status}{waits}{late}"
+        self.work.history(assessed.merchant, assessed.claim_id, what, cause=cause, lane=lane)
+        self.work.count(f"assessed_{assessed.awaiting or assessed.status}")
+
+
+def _noted(event: SellerAnswered | ClaimReviewed) -> str:
+    if isinstance(event, SellerAnswered):
+        return f"seller answered {event.answer} ({event.answer_id})"
+    return f"reviewed: {event.verdict} ({event.review_id})"
+
+
+def _json(state: ClaimState) -> str:
+    return state.model_dump_json()

@@ -1,0 +1,66 @@
+"""Eligibility's SQL: one function a query."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+
+from shared.db import Conn
+
+OrderKey: TypeAlias = tuple[str, str]
+"""Merchant, order id."""
+ClaimKey: TypeAlias = tuple[str, str, str]
+"""Merchant, order id, claim id."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateRow:
+    """A claim's row; `state` is JSON."""
+
+    key: ClaimKey
+    lane: int
+    revision: int
+    due: datetime | None
+    state: str
+
+
+async def states_of_orders(conn: Conn, orders: Collection[OrderKey]) -> dict[ClaimKey, str]:
+    """Lock the rows of all claims of these orders; their states."""
+    keys = sorted(orders)
+    rows = await conn.fetch(
+        "SELECT c.merchant, c.order_id, c.claim_id, c.state FROM unnest($1::text[], $2::text[]) AS u (m, o) "
+        "JOIN claim_state c ON c.merchant = u.m AND c.order_id = u.o "
+        "ORDER BY c.merchant, c.order_id, c.claim_id FOR UPDATE OF c",
+        [merchant for merchant, _ in keys],
+        [order_id for _, order_id in keys],
+    )
+    return {(row["merchant"], row["order_id"], row["claim_id"]): row["state"] for row in rows}
+
+
+async def states_due(conn: Conn, lanes: Sequence[int], now: datetime, limit: int) -> dict[ClaimKey, tuple[int, str]]:
+    """Lock the rows whose due time has passed, the oldest first; lane and state of each."""
+    rows = await conn.fetch(
+        "SELECT merchant, order_id, claim_id, lane, state FROM claim_state WHERE lane = ANY($1::int[]) AND due < $2 "
+        "ORDER BY due, merchant, order_id, claim_id LIMIT $3 FOR UPDATE",
+        lanes,
+        now,
+        limit,
+    )
+    return {(row["merchant"], row["order_id"], row["claim_id"]): (row["lane"], row["state"]) for row in rows}
+
+
+async def save_states(conn: Conn, rows: Sequence[StateRow]) -> None:
+    """Write rows, new or changed, in one statement."""
+    await conn.execute(
+        "INSERT INTO claim_state (merchant, order_id, claim_id, lane, revision, due, state) "
+        "SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::int[], $6::timestamptz[], $7::text[]) "
+        "ON CONFLICT (merchant, order_id, claim_id) DO UPDATE "
+        "SET lane = excluded.lane, revision = excluded.revision, due = excluded.due, state = excluded.state",
+        [row.key[0] for row in rows],
+        [row.key[1] for row in rows],
+        [row.key[2] for row in rows],
+        [row.lane for row in rows],
+        [row.revision for row in rows],
+        [row.due for row in rows],
+        [row.state for row in rows],
+    )
