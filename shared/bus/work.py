@@ -86,7 +86,7 @@ class Work:
         headers: Sequence[tuple[str, bytes]],
         lane: int,
     ) -> None:
-        """Publish a record byte for byte, once the transaction has committed: a dead letter that goes back to its topic."""
+        """Publish a record byte for byte once the transaction has committed: a dead letter back to its topic."""
         self._append(lane, topic, partition, key, value, "", "", "", list(headers))
 
     def dead(self, record: Record, reason: str, path: str = "$", *, lane: int | None = None) -> None:
