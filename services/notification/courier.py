@@ -187,7 +187,9 @@ class Courier:
         else:
             settings = self._settings
             wait = store.backoff(due.attempts, settings.mail_retry_seconds, settings.mail_retry_longest_seconds)
-            log.info("mail_put_off", notification_id=due.notification_id, reason=answer.reason, seconds=wait.seconds)
+            log.info(
+                "mail_put_off", notification_id=due.notification_id, reason=answer.reason, seconds=wait.total_seconds()
+            )
             await self._noted(
                 store.put_off, pool, due.notification_id, clock.now() + wait, tried=True, reason=answer.reason
             )

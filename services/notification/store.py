@@ -225,7 +225,7 @@ async def lease(conn: Conn, lanes: Collection[int], now: datetime, until: dateti
 
 
 async def put_off(
-    conn: Conn | Pool, notification_id: str, due: datetime, *, tried: bool, reason: str | None = None
+    conn: "Conn | Pool", notification_id: str, due: datetime, *, tried: bool, reason: str | None = None
 ) -> None:
     """Give a leased message back until `due`; one that was not tried gets its attempt back."""
     await conn.execute(
@@ -239,7 +239,7 @@ async def put_off(
 
 
 async def close(
-    conn: Conn | Pool,
+    conn: "Conn | Pool",
     notification_id: str,
     *,
     accepted: bool,
