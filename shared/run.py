@@ -113,7 +113,7 @@ class _Running:
         log.info("service_started", topics=self._service.topics)
         await asyncio.wait(waiters, return_when=asyncio.FIRST_COMPLETED)
         failed = self._failure(tasks)
-        await self._drain(health, stop_timers)
+        await self._drain(health, stop_timers, tasks.get("background"))
         for task in (*waiters, *tasks.values()):
             task.cancel()
         await asyncio.gather(*waiters, *tasks.values(), return_exceptions=True)
@@ -132,10 +132,14 @@ class _Running:
                 return True
         return False
 
-    async def _drain(self, health: HealthServer, stop_timers: asyncio.Event) -> None:
+    async def _drain(
+        self, health: HealthServer, stop_timers: asyncio.Event, background: asyncio.Task[None] | None
+    ) -> None:
         """Finish the batch in hand, publish what is committed, tell Kafka the positions; each step within its limit."""
         log.info("draining")
         stop_timers.set()
+        if background is not None:  # a mail on the line is finished: cut off, it would be sent again
+            await asyncio.wait({background}, timeout=self._settings.drain_seconds)
         await self._within(self._stop_consuming())
         if await self._relay.drain(self._settings.drain_seconds):
             await self._within(self._pipeline.store_marks())
