@@ -81,7 +81,7 @@ def owed_postage(basis: Basis, currency: str, returns: Sequence[str] | None = No
     """The return postage that the merchant owes under `basis`, as an item; of these returns alone, where given."""
     due = [one for one in basis.postage if returns is None or one.return_id in returns]
     amount = sum(money.minor(one.amount, currency) for one in due)
-    return {"return_postage": Item(amount, "merchant", due[0].clause)} if amount else {}
+    return {"return_postage": Item(amount, due[0].payer, due[0].clause)} if amount else {}
 
 
 def _new_answer(claim: Claim, basis: Basis) -> bool:

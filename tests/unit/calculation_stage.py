@@ -209,7 +209,7 @@ class Stage:
                 "amount": None if answer[2] is None else {"amount": answer[2][0], "currency": answer[2][1]},
             },
             "postage": [
-                {"return_id": name, "amount": str(amount), "payer": "merchant", "clause": clause}
+                {"return_id": name, "amount": str(amount), "payer": "merchant", "rule": "postage", "clause": clause}
                 for name, amount in (postage or {}).items()
             ],
         }
