@@ -105,7 +105,7 @@ def normalise_instant(value: str) -> datetime:
     if not leap:
         return at
     utc = at.astimezone(UTC)
-    if (utc.hour, utc.minute) != (23, 59):
+    if (utc.hour, utc.minute) != (23, 59) or (at.year, at.month, at.day) == (8999, 12, 31):
         raise ValueError("not an instant: leap seconds come at the end of a UTC day")
     return at.replace(microsecond=0) + timedelta(seconds=1)
 
