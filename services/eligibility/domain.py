@@ -69,11 +69,7 @@ def _pin(state: ClaimState, claim: Submitted, book: PolicyBook) -> tuple[ClaimSt
 
 def _view(state: ClaimState, claim: Submitted, policy: Policy | None, where: Standing, now: datetime) -> _View:
     if policy is None:
-        return _for_a_person(claim, "no-policy", None, "No policy was in force when the order was placed.", where)
-    if not policy.names_of(claim.reason):
-        clause = policy.other_reasons.clause
-        wording = policy.wording(clause) or f"No clause covers the reason {claim.reason}."
-        return _for_a_person(claim, "no-clause", clause, wording, where)
+        return _ungoverned(claim, where)
     case, answer = make_case(state, claim)
     judged = judge_claim(policy, case, refund_of(policy, claim, answer))
     if where.what == "review":
@@ -91,9 +87,10 @@ def _view(state: ClaimState, claim: Submitted, policy: Policy | None, where: Sta
     return _View(status, _AWAITED.get(step), lines, remedy, _readings(judged), answer)
 
 
-def _for_a_person(claim: Submitted, rule: str, clause: str | None, text: str, where: Standing) -> _View:
-    """A claim that no rule says anything about: review at once, never a rejection."""
-    reasons = [Reason(rule=rule, clause=clause, effect="refer", text=text)]
+def _ungoverned(claim: Submitted, where: Standing) -> _View:
+    """A claim of an unknown merchant, or of an order older than the first policy: a person decides, at once."""
+    text = "No policy was in force when the order was placed."
+    reasons = [Reason(rule="no-policy", clause=None, effect="refer", text=text)]
     if where.what == "review":
         reasons.append(Reason(rule=where.rule, clause=None, effect="refer", text=where.text))
     lines = [
@@ -228,7 +225,6 @@ def _due(policy: Policy | None, awaiting: Awaiting | None, since: datetime) -> d
 
 
 def _basis(state: ClaimState, claim: Submitted, policy: Policy | None, view: _View, *, revision: int) -> Basis:
-    ruled = policy is not None and bool(policy.names_of(claim.reason))
     back, brought = units_back(state, claim)
     faults = [returned.fault for returns in brought.values() for returned in returns if returned.fault is not None]
     return Basis(
@@ -245,8 +241,8 @@ def _basis(state: ClaimState, claim: Submitted, policy: Policy | None, view: _Vi
             answer=view.answer.answer,
             amount=view.answer.amount,
         ),
-        postage=postage_owed(policy, state, claim) if policy is not None and ruled else (),
-        return_required=return_required(policy, state, claim) if policy is not None and ruled else False,
+        postage=() if policy is None else postage_owed(policy, state, claim),
+        return_required=policy is not None and return_required(policy, state, claim),
         fault=faults[-1] if faults else None,
         returned={line_id: units for line_id, units in back.items() if units},
     )

@@ -11,7 +11,7 @@ from typing import Final
 from shared.money import is_currency
 from shared.policy.model import Policy
 from shared.policy.rules import Cap, Condition, Exclusion, Fee, Rule, Share, Value
-from shared.policy.ways import ways
+from shared.policy.ways import TRAITS, ways
 
 Where = Sequence[str | int]
 Found = Iterator[tuple[Where, str]]
@@ -39,6 +39,13 @@ def check(policy: Policy) -> Found:
     yield from _citations(policy)
     yield from _register(policy)
     yield from _rules(policy)
+    for name in policy.other_reasons.rules:
+        rule = policy.rules.get(name)
+        if not isinstance(rule, Exclusion) or rule.fact not in TRAITS:
+            text = (
+                f"{name!r} is no exclusion of what the order says (gift, carrier). Only such rules hold for any reason."
+            )
+            yield ("other_reasons", "rules"), text
     for reason, names in policy.reasons.items():
         unknown = [name for name in names if name not in policy.rules]
         for name in unknown:
@@ -95,7 +102,7 @@ def _register(policy: Policy) -> Found:
 
 
 def _rules(policy: Policy) -> Found:
-    named = {name for names in policy.reasons.values() for name in names}
+    named = {name for names in policy.reasons.values() for name in names} | set(policy.other_reasons.rules)
     for name, rule in policy.rules.items():
         where = ("rules", name)
         if name not in named:

@@ -84,7 +84,11 @@ def judge(policy: Policy, case: ClaimCase, line: LineCase, readings: Mapping[str
             settled = True
             remedy = _remedy(rule, case)
         findings.append(_apply(policy, rule, case, line))
-    if not settled and not any(finding.step in _UNSETTLED for finding in findings):
+    if not policy.has_clause_for(case.reason):
+        clause = policy.other_reasons.clause
+        text = policy.wording(clause) or f"No clause covers the reason {case.reason}."
+        findings.append(Finding("no-clause", clause, "refer", Step.REVIEW_NOW, text))
+    elif not settled and not any(finding.step in _UNSETTLED for finding in findings):
         findings.append(Finding("no-remedy", None, "refer", Step.REVIEW_NOW, "No rule says what this leads to."))
     step = min((finding.step for finding in findings), default=Step.GO)
     return Judgement(step, remedy, (*findings, *_contradictions(policy, case, line)))

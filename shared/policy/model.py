@@ -66,9 +66,11 @@ class Entry(Part):
 
 
 class OtherReasons(Part):
-    """What a reason without rules of its own leads to: review, never a rejection; `clause` where one says so."""
+    """What a reason without rules of its own leads to: review; `clause` where one says so. `rules` are exclusions that
+    hold whatever the reason is, because they are about what was ordered (a gift)."""
 
     clause: Clause | None = None
+    rules: tuple[Name, ...] = ()
 
 
 class Policy(Part):
@@ -111,11 +113,14 @@ class Policy(Part):
         return all(self.reading(entry, readings) == reading for entry, reading in rule.under.items())
 
     def names_of(self, reason: str) -> tuple[str, ...]:
-        """The names of a reason's rules, in order; empty for a reason without a clause."""
-        return next((names for of, names in self.reasons.items() if of == reason), ())
+        """The names of a reason's rules, in order; those of `other_reasons` for a reason without a clause."""
+        return next((names for of, names in self.reasons.items() if of == reason), self.other_reasons.rules)
+
+    def has_clause_for(self, reason: str) -> bool:
+        return any(of == reason for of in self.reasons)
 
     def rules_of(self, reason: str) -> tuple[Rule, ...]:
-        """All rules of a reason, in order; empty for a reason without a clause."""
+        """All rules of a reason, in order; those of `other_reasons` for a reason without a clause."""
         return tuple(self.rules[name] for name in self.names_of(reason))
 
     def eligibility_rules(self, reason: str) -> tuple[EligibilityRule, ...]:

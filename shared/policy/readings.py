@@ -51,7 +51,7 @@ class JudgedClaim:
 
 
 def judge_claim(policy: Policy, case: ClaimCase, amount: Amount) -> JudgedClaim:
-    """Judges every line of a claim whose reason has rules in `policy`."""
+    """Judges every line of a claim, whatever its reason."""
     met = _met(policy, case)
     entries = tuple(entry for entry in policy.review_entries(case.reason, "eligibility") if entry in met)
     combinations: list[Combination] = [
