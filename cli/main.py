@@ -60,14 +60,10 @@ class OnDemand(TyperCommand):
 class Commands(TyperGroup):
     """The commands in the order of the list above, none of them imported yet."""
 
-    def list_commands(self, ctx: Any) -> list[str]:
-        """Their names."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """What stands for the command; None where there is none of the name."""
-        entry = COMMANDS.get(cmd_name)
-        return None if entry is None else OnDemand(cmd_name, entry)
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for name, entry in COMMANDS.items():
+            self.add_command(OnDemand(name, entry))
 
 
 def load(entry: Entry) -> Any:

@@ -29,6 +29,7 @@ LIST = Path(__file__).with_name("kafka_jars.txt")
 MAVEN_CENTRAL: str = MAVEN_CENTRAL_URL
 PARALLEL = 4
 ATTEMPTS = 3
+RETRY_SECONDS = 0.5
 TIMEOUT = 30
 CHUNK = 256 * 1024
 
@@ -116,7 +117,7 @@ def _fetch_one(jar: Jar, into: Path, advance: Callable[[int], None]) -> None:
     trouble: Exception | None = None
     for attempt in range(ATTEMPTS):
         if attempt:
-            time.sleep(2**attempt / 2)
+            time.sleep(RETRY_SECONDS * 2**attempt)
         try:
             _stream(url, jar, into, advance)
         except (OSError, http.client.HTTPException, urllib.error.URLError, ValueError) as error:
