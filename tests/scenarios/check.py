@@ -118,9 +118,10 @@ def _last(expected: ClaimExpected, last: Assessed | Decided) -> Iterator[str]:
             yield f"{entry} shows {sorted(given)}, expected {sorted(expected.amounts)}"
         if expected.alternatives is not None and len(shown[entry].alternatives) != expected.alternatives:
             yield f"{entry} shows {len(shown[entry].alternatives)} readings, expected {expected.alternatives}"
-    told = [reason for line in last.lines for reason in line.reasons if reason.effect == "info"]
-    if (expected.contradiction or expected.capped) and not told:
-        yield "no reason tells of the contradiction or of the cap"
+    told = [reason.text for line in last.lines for reason in line.reasons if reason.effect == "info"]
+    for what, word, named in (("contradiction", "stated", expected.contradiction), ("cap", "capped", expected.capped)):
+        if any(word in text for text in told) != named:
+            yield f"the reasons {'do not name' if named else 'name'} a {what}: {told}"
 
 
 def _cites(wanted: list[str], cited: set[str]) -> Iterator[str]:

@@ -366,21 +366,26 @@ def _steps(path: str) -> list[str | int]:
 
 
 def _inside(data: Free, path: str) -> tuple[object, str | int]:
+    """What holds the member that the path names, and the member's name."""
     *way, last = _steps(path)
     at: object = data
     for step in way:
-        if isinstance(at, dict) or (isinstance(at, list) and isinstance(step, int)):
+        if isinstance(step, int):
+            assert isinstance(at, list), f"{path}: no list there"
+            at = at[step]
+        else:
+            assert isinstance(at, dict), f"{path}: no object there"
             at = at[step]
     return at, last
 
 
 def _put(data: Free, path: str, value: object) -> None:
     at, last = _inside(data, path)
-    if isinstance(at, dict) or (isinstance(at, list) and isinstance(last, int)):
-        at[last] = value  # type: ignore[index]
+    assert isinstance(at, dict), f"{path} names no member"
+    at[last] = value
 
 
 def _drop(data: Free, path: str) -> None:
     at, last = _inside(data, path)
-    if isinstance(at, dict):
-        del at[last]
+    assert isinstance(at, dict), f"{path} names no member"
+    del at[last]
