@@ -36,16 +36,28 @@ class HasBackground(Protocol):
 
 
 def main(build: Callable[[], Service]) -> None:
-    """Entry point of `python -m services.<name>`."""
+    """Entry point of `python -m services.<name>`; with the argument `migrate` it only prepares the database."""
     settings = Settings()
     service = build()
     logs.configure(settings, service.name)
-    sys.exit(uvloop.run(serve(service, settings)))
+    job = bring_up_to_date if sys.argv[1:] == ["migrate"] else serve
+    sys.exit(uvloop.run(job(service, settings)))
 
 
 def migration_packages(service: Service) -> list[str]:
     """The packages whose migrations make the service's database: the kit's and its own."""
     return ["shared.bus", type(service).__module__.rpartition(".")[0]]
+
+
+async def bring_up_to_date(service: Service, settings: Settings) -> int:
+    """Run the service's migrations and end."""
+    pool = await connect(settings.database, 1, application=f"{service.name}-migrate")
+    try:
+        done = await migrate(pool, migration_packages(service))
+    finally:
+        await pool.close()
+    log.info("up_to_date", migrations=done)
+    return 0
 
 
 async def serve(service: Service, settings: Settings) -> int:

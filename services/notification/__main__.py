@@ -3,4 +3,5 @@
 from services.notification.app import build
 from shared.run import main
 
-main(build)
+if __name__ == "__main__":
+    main(build)
