@@ -1,5 +1,6 @@
 """Settings that every service has, from the environment (`MAKEGOOD_…`)."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -21,6 +22,8 @@ class Settings(BaseSettings):
     log: Literal["json", "console"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     replica: int = 1
+    policies: Path | None = None
+    """Folder of the policies, `<merchant>/v<n>.yaml`; left out: those that come with the package."""
     batch_records: int = 1000
     """Most records in one transaction."""
     poll_ms: int = 10
