@@ -36,7 +36,9 @@ class Host(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not 
         self._commit_due = 0.0
         self.failure: GaveUp | None = None
         self.assigned = False
-        self.broker = KafkaBroker(settings.kafka, logger=None, graceful_timeout=settings.drain_seconds)
+        self.broker = KafkaBroker(
+            settings.kafka, logger=None, graceful_timeout=settings.drain_seconds, allow_auto_create_topics=False
+        )
         self.subscriber = self.broker.subscriber(
             *service.topics,
             batch=True,
