@@ -5,7 +5,7 @@ from datetime import timedelta
 from pydantic import Field
 
 from services.intake.handlers import Intake
-from shared.policy.load import load_book
+from shared.policy.shelf import Shelf
 from shared.settings import Settings
 
 
@@ -19,4 +19,5 @@ class IntakeSettings(Settings):
 def build() -> Intake:
     """The service, with the policies' currencies. Raises `PolicyError` where a policy does not load."""
     settings = IntakeSettings()
-    return Intake(load_book().currency, timedelta(seconds=settings.parking_seconds))
+    shelf = Shelf(settings.policies)
+    return Intake(lambda merchant: shelf.book().currency(merchant), timedelta(seconds=settings.parking_seconds))

@@ -151,7 +151,7 @@ class Desk:
         try:
             after, effects = admit(before, arrival, self.now, terms)
         except Exception as bug:
-            return (Bury(arrival.ref, f"handler: {type(bug).__name__}: {bug}"),)
+            return (Bury(arrival.ref, f"handler: {type(bug).__name__}: {bug}", bug=bug),)
         released = self._keep(key, before, after, letter)
         for effect in effects:
             if isinstance(effect, Bury) and effect.ref in released:

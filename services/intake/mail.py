@@ -3,11 +3,15 @@
 from collections.abc import Iterable
 from typing import Final
 
+import structlog
+
 from services.intake.desk import Letter, event_mark, item_marks
 from services.intake.state import Arrival, Bury, Count, Effect, Emit, Input, Note, Output
 from shared.bus import Record, Work, order_key
 from shared.events import BadEvent, ClaimDecided, CustomerContact, dump, parse, topics
 from shared.events.envelope import open_input
+
+log = structlog.get_logger(__name__)
 
 _FLAWS_TOLD: Final = 5
 
@@ -43,7 +47,9 @@ class Mail:
             match effect:
                 case Emit(event, ref):
                     self._emit(event, cause, lane, self._traces.get(ref, ""))
-                case Bury(ref, reason, path):
+                case Bury(ref, reason, path, bug):
+                    if bug is not None:
+                        log.error("event_failed", topic=self.records[ref].topic, exc_info=bug)
                     self._work.dead(self.records[ref], reason if path == "$" else f"{path}: {reason}", path, lane=lane)
                 case Note(merchant, claim_id, what):
                     self._work.history(merchant, claim_id, what, cause=cause, lane=lane)

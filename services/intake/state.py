@@ -115,11 +115,12 @@ class Emit:
 
 @dataclass(frozen=True, slots=True)
 class Bury:
-    """Dead-letter a record."""
+    """Dead-letter a record; `bug` is what the judgement of it raised, where that is why."""
 
     ref: int
     reason: str
     path: str = "$"
+    bug: Exception | None = None
 
 
 @dataclass(frozen=True, slots=True)
