@@ -22,7 +22,7 @@ from services.notification.domain import Desk, Occasion, compose
 from services.notification.formats import language_of, locale_for
 from services.notification.mail import BadAddress, address, message, recipient_hash
 from services.notification.post import Answer, Line, Server
-from services.notification.settings import NotificationSettings
+from services.notification.settings import UNSALTED, NotificationSettings
 from services.notification.wording import Catalog, Merchant, unnamed_merchant
 from shared import clock
 from shared.bus import LaneLost, Work, order_key
@@ -78,7 +78,7 @@ class Courier:
         settings: NotificationSettings,
         catalogs: Mapping[str, Catalog],
         merchants: Mapping[str, Merchant],
-        policies: PolicyBook,
+        policies: Callable[[], PolicyBook],
     ) -> None:
         self._settings = settings
         self._catalogs = catalogs
@@ -99,6 +99,8 @@ class Courier:
 
     async def run(self, pool: Pool, unit: UnitOfWork, stop: asyncio.Event) -> None:
         """Work until `stop` is set; the letters that are on the line then are finished first."""
+        if self._salt == UNSALTED:
+            log.warning("recipient_salt_not_set", hint="MAKEGOOD_RECIPIENT_SALT keeps addresses from being guessed")
         while not stop.is_set():
             busy = False
             try:
@@ -247,14 +249,14 @@ class Courier:
         known = self._merchants.get(due.merchant)
         if known is not None:
             return known
-        policy = self._policies.in_force(due.merchant, due.created_at)
+        policy = self._policies().in_force(due.merchant, due.created_at)
         return unnamed_merchant(due.merchant, policy.locale if policy else None)
 
     def _clauses(self, event: Occasion) -> dict[str, dict[str, str]]:
         """The wording of the governing policy's clauses, by number and language."""
         if not isinstance(event, ClaimAssessed | ClaimDecided) or event.policy is None:
             return {}
-        policy = self._policies.version(event.merchant, event.policy.version)
+        policy = self._policies().version(event.merchant, event.policy.version)
         if policy is None:
             return {}
         local = language_of(policy.locale) or policy.locale

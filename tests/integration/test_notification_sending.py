@@ -312,7 +312,7 @@ async def test_in_the_merchants_language_with_the_policys_own_words(
     (sent,) = await office.told("sent")
     assert sent["locale"] == "fa-IR"
     assert sink.letters[0]["Content-Language"] == "fa"
-    policy = office.service._courier._policies.version(MERCHANT, 1)
+    policy = office.service._courier._policies().version(MERCHANT, 1)
     assert policy is not None
     assert policy.clauses["G1.4"].local.rstrip(". ") in sink.letters[0].get_content()
 
