@@ -7,9 +7,10 @@ Money), so that the shares add up to exactly what was charged or taken off, howe
 - shipping and transaction fee over the lines that cost something, by their amount after all discounts;
 - what a line has got of anything is spread over its units evenly; the units that get one more are its first.
 
-Two things the clauses leave open are settled here. Where shipping or a fee was paid on goods that cost nothing at all,
-it is spread by what they cost before the code, then before any discount, then by units, so that it still belongs to
-something. Shipping paid to the carrier (`collect`) was not paid to the shop and is 0 here.
+Three things the clauses leave open are settled here. A unit that its line's own discount has left with nothing carries
+none of the code's odd ones: no unit costs less than 0. Where shipping or a fee was paid on goods that cost nothing at
+all, it is spread by what they cost before the code, then before any discount, then by units, so that it still belongs
+to something. Shipping paid to the carrier (`collect`) was not paid to the shop and is 0 here.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -74,10 +75,11 @@ class PlacedOrder(Protocol):
     def payments(self) -> Sequence[PlacedPayment]: ...
 
 
-def _part(total: int, quantity: int, units: Iterable[int]) -> int:
-    """What `units` have of a line's `total`: even shares, one more for each of the first `total % quantity` units."""
+def _part(total: int, quantity: int, units: Iterable[int], after: int = 0) -> int:
+    """What `units` have of a line's `total`: even shares, one more for each of the first `total % quantity` units
+    `after` the one of that number."""
     even, more = divmod(total, quantity)
-    return sum(even + (unit <= more) for unit in units)
+    return sum(even + (after < unit <= after + more) for unit in units)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +104,15 @@ class LedgerLine:
 
     def value(self, units: Sequence[int]) -> int:
         """What was paid for `units`: their price less their shares of the line's discount and of the code."""
-        off = _part(self.discount, self.quantity, units) + _part(self.code, self.quantity, units)
+        off = _part(self.discount, self.quantity, units)
+        off += _part(self.code, self.quantity, units, self._code_after())
         return self.unit_price * len(units) - off
+
+    def _code_after(self) -> int:
+        """The last unit that cannot bear an odd one of the code beside its odd one of the line's discount, else 0."""
+        discount, odd = divmod(self.discount, self.quantity)
+        code, odd_of_code = divmod(self.code, self.quantity)
+        return odd if odd and odd_of_code and self.unit_price - discount - 1 <= code else 0
 
 
 @dataclass(frozen=True, slots=True)

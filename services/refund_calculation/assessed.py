@@ -42,7 +42,7 @@ def take_assessment(order: Order, claim: Claim, event: ClaimAssessed, book: Poli
         raise Unacceptable("$.lines", f"the claim has no line {unknown[0]}")
     claim = replace(claim, revision=basis.revision, assessment=dump(event).decode())
     order = order.with_claim(claim)
-    if event.status == "awaiting" or (claim.last is not None and claim.last.by_staff):
+    if event.status == "awaiting" or claim.by_staff:
         return _late_postage(order, claim, event, basis, now)
     if claim.last is None:
         return _first(order, claim, event, basis, book, now)
@@ -186,10 +186,9 @@ def _late_postage(order: Order, claim: Claim, event: ClaimAssessed, basis: Basis
     topics are read must not decide about money.
     """
     last = claim.last
-    without = last is not None and event.status != "awaiting"
-    note = f"assessment {basis.revision} without effect: a person has decided" if without else ""
-    if last is None or not last.by_staff or claim.in_review:
-        return Step(order, note=note)
+    if last is None or not claim.by_staff or claim.in_review:
+        return Step(order)
+    note = f"assessment {basis.revision} without effect: a person has decided"
     before = claim.given()
     owed = owed_postage(basis, order.the_ledger().currency, claim.returns)
     given = before.get("return_postage")
@@ -197,10 +196,13 @@ def _late_postage(order: Order, claim: Claim, event: ClaimAssessed, basis: Basis
         return Step(order, note=note)
     target = {**before, **owed}
     extra = owed["return_postage"].amount - (given.amount if given else 0)
+    lines = [
+        line.model_copy(update={"verdict": "eligible"}) if line.line_id in claim.held else line for line in event.lines
+    ]
     verdict = Verdict(
         last.outcome,
-        event.lines,
-        last.by,
+        lines,
+        "policy",
         target=target,
         policy=event.policy,
         readings=event.readings,
@@ -306,7 +308,7 @@ def _fee_borne(order: Order, claim: Claim, policy: Policy) -> int:
     if last is None or fee is None or last.outcome != "refund":
         return 0
     items = claim.committed()
-    if not last.by_staff:
+    if not claim.by_staff:
         return -items[fee.item].amount if fee.item in items else 0
     ledger = order.the_ledger()
     kept = ledger.value(claim.covered()) - goods_total(items)

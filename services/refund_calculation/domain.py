@@ -171,8 +171,7 @@ def _cancel(order: Order, claim: Claim, event: ClaimCancelled, now: datetime) ->
 
 def _note_return(order: Order, claim: Claim, event: ReturnReceived) -> Step:
     """Remember a return that may leave postage to be paid, as long as no person has decided without it."""
-    closed = claim.last is not None and claim.last.by_staff
     laid_out = event.postage is not None and event.postage.paid_by == "customer"
-    if closed or not laid_out or event.return_id in claim.returns:
+    if claim.by_staff or not laid_out or event.return_id in claim.returns:
         return Step(order)
     return Step(order.with_claim(replace(claim, returns=(*claim.returns, event.return_id))))

@@ -76,6 +76,11 @@ class Claim:
         return self.decisions[-1].outcome if self.decisions else None
 
     @property
+    def by_staff(self) -> bool:
+        """A person has decided about it: from then on the policy decides nothing more."""
+        return any(decision.by_staff for decision in self.decisions)
+
+    @property
     def in_review(self) -> bool:
         """A refund of it failed and no person has decided since."""
         return any(decision.status == "failed" for decision in self.decisions)

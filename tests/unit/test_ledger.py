@@ -64,6 +64,10 @@ def per_unit(found: Ledger, line_id: str) -> list[int]:
             [2_205_882],
             id="a code by the amounts after the lines' own discounts",
         ),
+        pytest.param(ledger(Line("1", "20", 3, "58"), paid=1, code=1), "1", [0, 0, 1], id="never below 0"),
+        pytest.param(ledger(Line("1", "20", 3, "56"), paid=3, code=1), "1", [0, 1, 2], id="by the letter where it can"),
+        pytest.param(ledger(Line("1", "20", 3, "55"), paid=4, code=1), "1", [0, 2, 2], id="and where it is 2"),
+        pytest.param(ledger(Line("1", "20", 4, "73"), paid=1, code=6), "1", [0, 0, 0, 1], id="code of more than 1"),
         pytest.param(
             ledger(Line("1", "0", gift=True), Line("2", "1000"), paid=899, code=101), "2", [899], id="no gift"
         ),

@@ -46,6 +46,7 @@ def test_units_of_a_line_differ_by_no_more_than_the_odd_units_of_their_shares(or
     ledger = open_ledger(order)
     for line_id, numbers in ledger.whole().items():
         values = [ledger.value({line_id: [unit]}) for unit in numbers]
+        assert min(values) >= 0
         assert max(values) - min(values) <= 2  # one of the line's discount, one of the code
         shipping = [ledger.shipping_share({line_id: [unit]}) for unit in numbers]
         assert shipping == sorted(shipping, reverse=True)
