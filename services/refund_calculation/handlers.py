@@ -1,5 +1,7 @@
 """Refund-calculation's batches: open, load, decide, save, emit."""
 
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
@@ -37,31 +39,42 @@ TAKEN: Final[dict[str, dict[str, type[Event]]]] = {
 }
 """Topic → the types that are read, with their models; every other type is skipped by its header."""
 
+PATIENCE: Final = timedelta(seconds=20)
+"""How long a batch waits for a policy that eligibility has loaded already and this process has not."""
+
 Taken = ClaimAdmitted | ClaimAssessed | ClaimCancelled | ClaimReviewed | RefundSettled | ReturnReceived
 
 
+class PolicyNotHereYet(TimeoutError):  # noqa: N818 - what it is, for the log; the kit tries the batch again
+    """An assessment cites a policy version that this process has not loaded: all read the same files, each in turn."""
+
+
 class RefundCalculation:
-    """The service."""
+    """The service. `policies` gives the book to calculate by; asked once a batch, so that a reload takes effect."""
 
     name = "refund-calculation"
     topics = READERS["refund-calculation"]
     foreign: frozenset[str] = frozenset()
 
-    def __init__(self, policies: PolicyBook) -> None:
+    def __init__(self, policies: Callable[[], PolicyBook], patience: timedelta = PATIENCE) -> None:
         self._policies = policies
+        self._patience = patience
+        self._missed: dict[tuple[str, int, str], datetime] = {}
 
     async def consume(self, work: Work) -> None:
         """Take a batch: one query loads and locks its orders, one writes those that changed."""
         opened = [(record, event) for record in work.records if (event := _open(work, record)) is not None]
         if not opened:
             return
+        book = self._policies()
+        self._await_policies(book, (event for _, event in opened), work.now)
         keys = {_key(event) for _, event in opened}
         loaded = {key: decode(*key, state) for key, state in (await store.lock_orders(work.conn, keys)).items()}
         orders = {key: loaded.get(key) or Order(*key) for key in keys}
         lanes: dict[OrderKey, int] = {}
         for record, event in opened:
             key = _key(event)
-            calculated = self._decide(work, record, event, orders[key])
+            calculated = _decide(work, record, event, orders[key], book)
             if calculated is not None:
                 if calculated.order is not orders[key]:
                     orders[key] = calculated.order
@@ -73,15 +86,28 @@ class RefundCalculation:
     async def tick(self, work: Work) -> None:
         """Nothing becomes due by itself: eligibility keeps the clocks."""
 
-    def _decide(self, work: Work, record: Record, event: Taken, order: Order) -> Calculated | None:
-        try:
-            return calculate(order, event, self._policies, work.now)
-        except Unacceptable as problem:
-            work.dead(record, str(problem), problem.path)
-        except Exception as error:  # one claim that the code cannot take must not stop its neighbours
-            log.exception("calculation_failed", merchant=order.merchant, order_id=order.order_id, event=event.type)
-            work.dead(record, f"handler: {error!r}")
-        return None
+    def _await_policies(self, book: PolicyBook, events: Iterable[Taken], now: datetime) -> None:
+        """Raises `PolicyNotHereYet` while a policy that an assessment cites may still come."""
+        for event in events:
+            ref = event.policy if isinstance(event, ClaimAssessed) and event.status != "awaiting" else None
+            if ref is None:
+                continue
+            loaded = book.version(ref.id, ref.version)
+            if loaded is None or loaded.digest != ref.digest:
+                missed = self._missed.setdefault((ref.id, ref.version, ref.digest), now)
+                if now - missed < self._patience:
+                    raise PolicyNotHereYet(f"{ref.id} version {ref.version} with digest {ref.digest}")
+
+
+def _decide(work: Work, record: Record, event: Taken, order: Order, book: PolicyBook) -> Calculated | None:
+    try:
+        return calculate(order, event, book, work.now)
+    except Unacceptable as problem:
+        work.dead(record, str(problem), problem.path)
+    except Exception as error:  # one claim that the code cannot take must not stop its neighbours
+        log.exception("calculation_failed", merchant=order.merchant, order_id=order.order_id, event_type=event.type)
+        work.dead(record, f"handler: {error!r}")
+    return None
 
 
 def _key(event: Taken) -> OrderKey:
