@@ -1,8 +1,56 @@
-"""The only place that reads the time."""
+"""The only place that reads the time.
 
-from datetime import UTC, datetime
+Outside production the clock can be set forward: the file that `MAKEGOOD_CLOCK_FILE` names holds by how many seconds
+(`claims clock advance` writes it). Without the variable there is no such file, and the time is the machine's.
+"""
+
+import os
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+_LOOK_AGAIN_SECONDS = 0.2
+
+
+class Clock:
+    """The machine's time, plus what the file says. The file is looked at a few times a second at most."""
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        self._ahead = timedelta()
+        self._looked = float("-inf")
+
+    def now(self) -> datetime:
+        """Return the current instant, aware, in UTC."""
+        if self._file is not None and time.monotonic() - self._looked >= _LOOK_AGAIN_SECONDS:
+            self._looked = time.monotonic()
+            self._ahead = ahead(self._file)
+        return datetime.now(UTC) + self._ahead
+
+
+def ahead(file: Path) -> timedelta:
+    """By how much a clock file sets the time forward; nothing where there is none.
+
+    Raises:
+        ValueError: the file does not hold a whole number of seconds, 0 or more.
+    """
+    try:
+        text = file.read_text("ascii").strip()
+    except FileNotFoundError:
+        return timedelta()
+    if not text.isdigit():
+        raise ValueError(f"{file} does not hold a number of seconds: {text!r}")
+    return timedelta(seconds=int(text))
+
+
+def _from_environment() -> Clock:
+    named = os.environ.get("MAKEGOOD_CLOCK_FILE")
+    return Clock(Path(named) if named else None)
+
+
+_clock = _from_environment()
 
 
 def now() -> datetime:
     """Return the current instant, aware, in UTC."""
-    return datetime.now(UTC)
+    return _clock.now()

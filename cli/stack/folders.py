@@ -58,6 +58,11 @@ class DataFolder:
     def logs(self) -> Path:
         return self.root / "log"
 
+    @property
+    def clock(self) -> Path:
+        """By how many seconds this stack's clock is set forward; see `claims clock`."""
+        return self.root / "clock"
+
     def create(self) -> None:
         """Make the folder and its sub-folders. Raises StackError where that is not possible."""
         try:

@@ -220,6 +220,7 @@ class Supervisor:
                     "MAKEGOOD_HEALTH_HOST": "127.0.0.1",
                     "MAKEGOOD_HEALTH_PORT": str(port),
                     "MAKEGOOD_REPLICA": str(number),
+                    "MAKEGOOD_CLOCK_FILE": str(self._data.clock),
                     "PYTHONUNBUFFERED": "1",
                     **self._plan.env,
                 }
