@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -40,7 +39,7 @@ def advance(
         raise typer.BadParameter(f"that would be {total} ahead; {_LONGEST.days} days is the limit")
     written = file.with_suffix(".new")
     written.write_text(str(int(total.total_seconds())), "ascii")
-    os.replace(written, file)
+    written.replace(file)
     typer.echo(f"the stack's clock says {datetime.now(UTC) + total:%Y-%m-%d %H:%M:%S} UTC, {total} ahead")
 
 
