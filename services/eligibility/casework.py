@@ -16,11 +16,11 @@ from shared.pricing import Claimed, Named, PricingError, price
 
 
 def units_back(state: ClaimState, claim: Submitted) -> tuple[dict[str, int], dict[str, list[ReturnFact]]]:
-    """By line, how many claimed units are back, and the returns that brought them, in the order of arrival. Units
-    beyond those claimed, and lines that are not claimed, are recorded only."""
+    """By line, how many claimed units are back, and the returns that brought them, in the order in which the goods
+    were received. Units beyond those claimed, and lines that are not claimed, are recorded only."""
     back = {line.line_id: 0 for line in claim.lines}
     brought: dict[str, list[ReturnFact]] = {line.line_id: [] for line in claim.lines}
-    for returned in state.returns:
+    for returned in _in_order(state):
         for line in claim.lines:
             units = min(returned.lines.get(line.line_id, 0), line.quantity - back[line.line_id])
             if units > 0:
@@ -91,7 +91,7 @@ def postage_owed(policy: Policy, state: ClaimState, claim: Submitted) -> tuple[B
     _, brought = units_back(state, claim)
     counted = {returned.return_id for returns in brought.values() for returned in returns}
     owed = []
-    for returned in state.returns:
+    for returned in _in_order(state):
         postage = returned.postage
         if returned.return_id not in counted or postage is None or postage.paid_by != "customer":
             continue
@@ -133,6 +133,10 @@ def refund_of(policy: Policy, claim: Submitted, answer: AnswerFact | None) -> Ca
             return None
 
     return amount
+
+
+def _in_order(state: ClaimState) -> list[ReturnFact]:
+    return sorted(state.returns, key=lambda returned: (returned.received_at, returned.return_id))
 
 
 def _findings(returns: Sequence[ReturnFact]) -> dict[str, tuple[Value, ...]]:

@@ -184,14 +184,14 @@ def _tell(
         since=since,
         due=due,
         overdue=overdue,
-        authorization=None if return_since is None else authorization(state.merchant, state.claim_id),
+        authorization=_authorized(state, claim, policy, view),
         lines=view.lines,
         remedy=view.remedy,
         readings=view.readings,
         policy=None if policy is None else PolicyRef(id=policy.merchant, version=policy.version, digest=policy.digest),
-        basis=_basis(state, claim, policy, view, revision=1),
+        basis=_basis(state, claim, policy, view),
     )
-    digest = hashlib.blake2b(dump(assessed), digest_size=16).hexdigest()
+    digest = hashlib.blake2b(dump(_without_records(assessed)), digest_size=16).hexdigest()
     if last is not None and last.digest == digest:
         return state, None
     revision = state.revision + 1
@@ -210,8 +210,14 @@ def _tell(
     told = state.model_copy(
         update={"revision": revision, "last": emitted, "finals": finals, "return_since": return_since}
     )
-    basis = _basis(state, claim, policy, view, revision=revision)
-    return told, assessed.model_copy(update={"basis": basis})
+    return told, assessed
+
+
+def _without_records(assessed: ClaimAssessed) -> ClaimAssessed:
+    """An assessment as far as it says something: what is in it for the record alone is no news."""
+    assert assessed.basis is not None
+    basis = assessed.basis.model_copy(update={"revision": 1, "returned": {}, "fault": None})
+    return assessed.model_copy(update={"basis": basis})
 
 
 def _due(policy: Policy | None, awaiting: Awaiting | None, since: datetime) -> datetime | None:
@@ -224,11 +230,11 @@ def _due(policy: Policy | None, awaiting: Awaiting | None, since: datetime) -> d
     return None
 
 
-def _basis(state: ClaimState, claim: Submitted, policy: Policy | None, view: _View, *, revision: int) -> Basis:
+def _basis(state: ClaimState, claim: Submitted, policy: Policy | None, view: _View) -> Basis:
     back, brought = units_back(state, claim)
     faults = [returned.fault for returns in brought.values() for returned in returns if returned.fault is not None]
     return Basis(
-        revision=revision,
+        revision=state.revision + 1,
         reason=claim.reason,
         wants=claim.wants,
         reported_at=claim.reported_at,
@@ -246,6 +252,14 @@ def _basis(state: ClaimState, claim: Submitted, policy: Policy | None, view: _Vi
         fault=faults[-1] if faults else None,
         returned={line_id: units for line_id, units in back.items() if units},
     )
+
+
+def _authorized(state: ClaimState, claim: Submitted, policy: Policy | None, view: _View) -> str | None:
+    """The authorization of a claim whose goods have to come back, from when they are awaited or are there."""
+    if policy is None or not return_required(policy, state, claim):
+        return None
+    asked = view.awaiting == "return" or any(units_back(state, claim)[0].values())
+    return authorization(state.merchant, state.claim_id) if asked else None
 
 
 def authorization(merchant: str, claim_id: str) -> str:

@@ -78,6 +78,7 @@ class AnswerFact(Part):
 
 class ReturnFact(Part):
     return_id: str
+    received_at: Instant
     lines: dict[str, int]
     inspection: Inspection
     fault: Fault | None
@@ -229,6 +230,7 @@ def _returned(state: ClaimState, event: ReturnReceived) -> Mapping[str, object]:
         return {}
     returned = ReturnFact(
         return_id=event.return_id,
+        received_at=event.received_at,
         lines={line.line_id: line.quantity for line in event.lines},
         inspection=event.inspection,
         fault=event.fault,

@@ -94,14 +94,14 @@ def _met(policy: Policy, case: ClaimCase) -> tuple[str, ...]:
 def _merge(policy: Policy, line: LineCase, combinations: list[Combination], row: list[Judgement]) -> JudgedLine:
     ends = {(one.step, one.remedy) for one in row}
     findings = tuple(dict.fromkeys(finding for one in row for finding in one.findings))
+    common = tuple(finding for finding in findings if all(finding in one.findings for one in row))
     if len(ends) == 1:
-        return JudgedLine(line, row[0].step, row[0].remedy, findings)
+        return JudgedLine(line, row[0].step, row[0].remedy, _agreed(findings, common))
     differs = tuple(entry for entry in combinations[0] if _parts(entry, combinations, row))
     if any(policy.register_[entry].when == "at_once" for entry in differs):
         step = Step.REVIEW_NOW
     else:
         step = min((one.step for one in row if one.step in WAITING), default=Step.REVIEW_AFTER)
-    common = tuple(finding for finding in findings if all(finding in one.findings for one in row))
     refers = tuple(
         Finding(
             entry,
@@ -115,6 +115,14 @@ def _merge(policy: Policy, line: LineCase, combinations: list[Combination], row:
     )
     remedy = next((one.remedy for one in row if one.remedy), None)
     return JudgedLine(line, step, remedy, (*common, *refers), differs)
+
+
+def _agreed(findings: tuple[Finding, ...], common: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """The reasons for an end on which all readings agree. What only some readings hold against the line is no reason
+    where something else is held against it under all of them."""
+    if not any(finding.effect == "deny" for finding in common):
+        return findings
+    return tuple(finding for finding in findings if finding in common or finding.effect != "deny")
 
 
 def _parts(entry: str, combinations: list[Combination], row: list[Judgement]) -> bool:

@@ -7,7 +7,7 @@ the seller may answer, what the claimant wants, each carrier and category that a
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
-from typing import Final, TypeVar, get_args
+from typing import Final, TypeVar, assert_never, get_args
 
 from shared.policy.model import Policy
 from shared.policy.rules import (
@@ -154,6 +154,8 @@ def _subject(rule: Rule) -> Hashable | None:
             return (rule.kind, rule.item)
         case Exclusion() | Cost():
             return None
+        case _:
+            assert_never(rule)
 
 
 def _contradict(condition: Rule, exclusion: Rule) -> bool:
