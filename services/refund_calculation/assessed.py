@@ -124,19 +124,27 @@ def _replacement(order: Order, claim: Claim, event: ClaimAssessed, basis: Basis,
 
 
 def _refund(order: Order, claim: Claim, event: ClaimAssessed, basis: Basis, policy: Policy, now: datetime) -> Step:
+    """The policy's refund: the first one, or, after a later answer to a claim that it has refunded, the difference of
+    the totals, never a negative one."""
     eligible = _eligible(event)
     weighed = _weigh(order, claim, basis, policy, eligible)
     target = add([weighed.priced.items, owed_postage(basis, order.the_ledger().currency)])
+    before = claim.given()
     taken = conflicts(order, claim, eligible, with_open=False)
     if taken:
         free = {line: tuple(n for n in claim.units[line] if n not in taken.get(line, ())) for line in eligible}
         without = _weigh(order, claim, basis, policy, eligible, free).priced.total
         amounts = {"as-assessed": weighed.priced.total, "without-those-units": without}
         return _refer(order, claim, event, "units-already-refunded", amounts)
+    if goods_total(target) < goods_total(before) or total(target) < total(before):
+        amounts = {"earlier-answer": total(before), "later-answer": total(target)}
+        return _refer(order, claim, event, "superseded-lower", amounts)
     if weighed.refers is not None:
         return _referred(order, claim, weighed.refers, (*event.readings, *weighed.shown))
+    if claim.last is not None and total(target) == total(before):
+        return Step(order.with_claim(replace(claim, answer=_answer_id(basis))), note="a later answer of the same total")
     if not fits(order, claim, target):
-        amounts = {"as-calculated": goods_total(target), "what-is-left": order.left()}
+        amounts = {"as-calculated": goods_total(target), "what-is-left": order.left() + goods_total(before)}
         return _refer(order, claim, event, "above-what-is-left", amounts)
     return decide(order, claim, _refund_verdict(event, basis, policy, weighed, target), now)
 
@@ -146,27 +154,8 @@ def _later(order: Order, claim: Claim, event: ClaimAssessed, basis: Basis, book:
     if claim.outcome == "cancelled" or claim.in_review or not _new_answer(claim, basis):
         return Step(order, note=f"assessment {basis.revision} without effect")
     if claim.outcome == "refund" and event.status == "eligible" and event.remedy == "refund":
-        return _supersede(order, claim, event, basis, book, now)
+        return _refund(order, claim, event, basis, _policy(book, event), now)
     return _refer(order, claim, event, "answer-after-decision", {"as-decided": total(claim.given())})
-
-
-def _supersede(order: Order, claim: Claim, event: ClaimAssessed, basis: Basis, book: PolicyBook, now: datetime) -> Step:
-    """A later answer to a claim that the policy refunded: the difference of the totals, never a negative one."""
-    policy = _policy(book, event)
-    weighed = _weigh(order, claim, basis, policy, _eligible(event))
-    target = add([weighed.priced.items, owed_postage(basis, order.the_ledger().currency)])
-    before = claim.given()
-    if goods_total(target) < goods_total(before) or total(target) < total(before):
-        amounts = {"earlier-answer": total(before), "later-answer": total(target)}
-        return _refer(order, claim, event, "superseded-lower", amounts)
-    if weighed.refers is not None:
-        return _referred(order, claim, weighed.refers, (*event.readings, *weighed.shown))
-    if total(target) == total(before):
-        return Step(order.with_claim(replace(claim, answer=_answer_id(basis))), note="a later answer of the same total")
-    if not fits(order, claim, target):
-        amounts = {"as-calculated": total(target), "what-is-left": order.left() + goods_total(before)}
-        return _refer(order, claim, event, "above-what-is-left", amounts)
-    return decide(order, claim, _refund_verdict(event, basis, policy, weighed, target), now)
 
 
 def _refund_verdict(event: ClaimAssessed, basis: Basis, policy: Policy, weighed: Weighed, target: Items) -> Verdict:

@@ -125,7 +125,7 @@ def _errors(order: Order, claim: Claim, event: ClaimReviewed, stand: _Stand, tar
         elif not fits(order, claim, target):
             left = money.text(order.left(), currency)
             refuse("above_what_is_left", "$.amount.amount", f"{left} {currency} is left of the order's payments")
-    elif claim.outcome == "replacement" and not claim.in_review:
+    elif claim.outcome == "replacement" and (event.verdict == "reject" or not claim.in_review):
         refuse("already_replaced", "$.verdict", "the claim is already replaced: it can be refunded, nothing less")
     elif (claim.outcome == "refund" and not claim.in_review) or goods_total(stand.given) > 0:
         refuse("already_refunded", "$.verdict", "the claim is already refunded: it can be refunded more, nothing else")
@@ -162,7 +162,7 @@ def _verdict(
     basis = assessment.basis if assessment is not None else None
     outcome = _OUTCOMES[event.verdict]
     replacement = None
-    if outcome == "replacement":
+    if outcome == "replacement" and claim.outcome != "replacement":  # what is on its way is not sent twice
         situation = Situation(
             answer=basis.answer.answer if basis is not None and basis.answer is not None else None,
             carrier=order.carrier.lower(),

@@ -339,6 +339,19 @@ def test_a_staff_total_below_the_postage_of_a_failed_refund() -> None:
     assert breakdown(stage.decided()[1]) == {"return_postage": 100_000}
 
 
+def test_a_failed_postage_beside_a_replacement_is_instructed_again_and_nothing_is_sent_twice() -> None:
+    stage = hakago()
+    stage.admit(reason="wrong_item")
+    stage.assess(remedy="replacement", answer=("an-1", "resend", None), postage={"r-1": 150_000})
+    stage.settle("failed")
+    stage.review("reject")
+    assert stage.refusals() == ["already_replaced"]
+    stage.review("replacement")
+    second = stage.decided()[1]
+    assert (second.outcome, second.replacement) == ("replacement", None)
+    assert breakdown(second) == {"return_postage": 150_000}
+
+
 # --- the race between the two topics -------------------------------------------------------------------------------
 
 
