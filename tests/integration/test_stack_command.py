@@ -35,7 +35,7 @@ def claims(*arguments: str | Path, limit: float = LIMIT) -> subprocess.Completed
 
 def in_the_foreground(data: Path, output: Path) -> subprocess.Popen[bytes]:
     with output.open("w") as file:
-        command = [sys.executable, "-m", "cli", "up", "--data", data]
+        command = [sys.executable, "-m", "cli", "up", "--data", str(data)]
         return subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment())
 
 
