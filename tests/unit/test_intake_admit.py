@@ -41,6 +41,7 @@ class Door:
         self.events: dict[int, Input] = {}
         self.emitted: list[Emit] = []
         self.buried: list[Bury] = []
+        self.notes: list[Note] = []
 
     def send(self, sample: Sample, id: str | None = None) -> list[str]:
         """Take one event in, under an id of its own unless one is given; returns what came of it in short form."""
@@ -76,7 +77,7 @@ class Door:
                 case Count(outcome):
                     told.append(outcome)
                 case Note():
-                    pass
+                    self.notes.append(effect)
         return told
 
 
@@ -545,3 +546,27 @@ def test_state_is_read_as_it_was_written() -> None:
     state = door.desk.orders["gejet-mall", "o-1"]
     assert read(write(state)) == state
     assert write(OrderState()) == "{}"
+
+
+def test_a_dead_letter_says_what_is_wrong() -> None:
+    door = Door()
+    for sample in (order(), claim(), answer(order_id="o-2"), order(quantity=1), order(merchant=HAKAGO, currency="USD")):
+        door.send(sample)
+    assert [bury.reason for bury in door.buried] == [
+        "claim c-1 is about order o-1, not about o-2",
+        "order o-1 was placed before with other data; the first stands",
+        "the order is in USD, and hakago's policy is in VND",
+    ]
+
+
+def test_the_history_of_a_claim_that_had_to_wait() -> None:
+    door = Door()
+    for sample in (answer(), claim()):
+        door.send(sample)
+    door.wait(WAIT)
+    notes = [f"{note.claim_id} {note.what}" for note in door.notes]
+    assert notes == [
+        "c-1 seller.answered.v1 kept: the claim is not admitted yet",
+        "c-1 parked: order o-1 is not known yet",
+        "c-1 refused: unknown_order",
+    ]
