@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Final, cast
 
 import structlog
@@ -19,6 +20,9 @@ log = structlog.get_logger(__name__)
 
 DUE_A_TICK: Final = 200
 """Claims looked at in one tick; what is left comes with the next."""
+
+LEFT_FOR: Final = timedelta(hours=1)
+"""How long a claim is left alone whose look because of time failed."""
 
 _TOLD: Final = frozenset(
     {
@@ -95,6 +99,7 @@ class _Desk:
     book: PolicyBook
     states: dict[ClaimKey, ClaimState]
     lanes: dict[ClaimKey, int] = field(default_factory=dict)
+    left: dict[ClaimKey, datetime] = field(default_factory=dict)
 
     def take(self, record: Record, event: Told) -> None:
         """Adds an event to the claims that it is about. A record on which the pure part fails is dead-lettered, and
@@ -118,26 +123,32 @@ class _Desk:
                 self._emit(assessed, cause=record)
 
     def look(self, key: ClaimKey, lane: int) -> None:
-        """Assesses a claim again because time has passed."""
+        """Assesses a claim again because time has passed. One on which the pure part fails is left for a while."""
+        self.lanes[key] = lane
         try:
-            state, assessed = assess(self.states[key], self.book, self.work.now)
+            self.states[key], assessed = assess(self.states[key], self.book, self.work.now)
         except Exception:
             log.exception("claim_not_assessed", claim=key)
+            self.left[key] = self.work.now + LEFT_FOR
             return
-        if state is not self.states[key]:
-            self.states[key] = state
-            self.lanes[key] = lane
         if assessed is not None:
             self._emit(assessed, lane=lane)
 
     async def save(self) -> None:
         """Writes the claims that have changed."""
         rows = [
-            StateRow(key, lane, self.states[key].revision, look_again(self.states[key]), _json(self.states[key]))
+            StateRow(key, lane, self.states[key].revision, self._due(key), self.states[key].model_dump_json())
             for key, lane in sorted(self.lanes.items())
         ]
         if rows:
             await store.save_states(self.work.conn, rows)
+
+    def _due(self, key: ClaimKey) -> datetime | None:
+        """When to look at the claim again; never for a due time that has passed and meant nothing (a closed claim)."""
+        if key in self.left:
+            return self.left[key]
+        due = look_again(self.states[key])
+        return due if due is not None and due >= self.work.now else None
 
     def _claims(self, event: Told) -> Iterable[ClaimKey]:
         """The claims that an event is about: all known ones of the order for a delivery, else the one it names."""
@@ -174,7 +185,3 @@ def _noted(event: SellerAnswered | ClaimReviewed) -> str:
     if isinstance(event, SellerAnswered):
         return f"seller answered {event.answer} ({event.answer_id})"
     return f"reviewed: {event.verdict} ({event.review_id})"
-
-
-def _json(state: ClaimState) -> str:
-    return state.model_dump_json()
