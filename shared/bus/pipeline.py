@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID, uuid4
 
@@ -11,11 +12,12 @@ import asyncpg
 import structlog
 
 from shared import clock, metrics
-from shared.bus import store
+from shared.bus import redrive, store
 from shared.bus.lanes import Lane, LaneLost, lane_of
 from shared.bus.record import Record
 from shared.bus.relay import Relay
 from shared.bus.work import Work
+from shared.db import Conn
 
 log = structlog.get_logger(__name__)
 
@@ -164,7 +166,9 @@ class Pipeline:
                 ):
                     await store.lock_lanes(conn, lanes)
                     fresh, positions, marks = self._fresh(lanes, records)
-                    work = Work(conn, clock.now(), fresh, self._service.name, lanes, self._target)
+                    now = clock.now()
+                    fresh = await self._without_repeated_redrives(conn, fresh, now)
+                    work = Work(conn, now, fresh, self._service.name, lanes, self._target)
                     yield work
                     published = self._relay.published()
                     rows = {}
@@ -254,6 +258,10 @@ class Pipeline:
             if record.offset < positions.get(at, lane.positions.get(record.topic, 0)):
                 continue
             positions[at] = record.offset + 1
+            if record.redrive and (mark := redrive.read(record.redrive)):
+                if mark.service == self._service.name:
+                    fresh.append(record)
+                continue
             if record.topic not in self._service.foreign:
                 origin, number = _origin(record)
                 heard = marks.get((*at, origin), lane.inbox.get((record.topic, origin), 0))
@@ -264,6 +272,26 @@ class Pipeline:
                     marks[*at, origin] = number
             fresh.append(record)
         return fresh, positions, marks
+
+    async def _without_repeated_redrives(self, conn: Conn, fresh: list[Record], now: datetime) -> list[Record]:
+        """Keep of the redriven records those whose dead letter is still open, each once."""
+        letters = {
+            record: (record.topic, mark.lane, mark.offset)
+            for record in fresh
+            if record.redrive and (mark := redrive.read(record.redrive))
+        }
+        if not letters:
+            return fresh
+        still_open = await store.take_redriven(conn, list(letters.values()), now)
+        kept: list[Record] = []
+        for record in fresh:
+            letter = letters.get(record)
+            if letter is not None and letter not in still_open:
+                metrics.EVENTS.labels(self._service.name, "repeated").inc()
+                continue
+            still_open.discard(letter or ("", 0, 0))
+            kept.append(record)
+        return kept
 
     def _target(self, key: bytes, lane: int) -> int:
         """Partition of an output: behind intake the lane itself; foreign inputs may have come on any."""

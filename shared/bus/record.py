@@ -34,6 +34,7 @@ class Record:
     time: str = ""
     traceparent: str = ""
     content_type: str = ""
+    redrive: str = ""
 
     @classmethod
     def of(cls, raw: RawRecord) -> "Record":
@@ -62,6 +63,7 @@ _ATTRIBUTES = {
     "ce_time": "time",
     "traceparent": "traceparent",
     "content-type": "content_type",
+    "makegood_redrive": "redrive",
 }
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import ormsgpack
 
+from shared.bus import redrive
 from shared.bus.lanes import Lane, LaneLost
 from shared.bus.outbox import OutboxRow, pack, unpack
 from shared.bus.work import DeadLetter, Work
@@ -124,7 +125,8 @@ async def save(
 
 async def _bury(conn: Conn, letters: Sequence[DeadLetter], at: datetime) -> None:
     await conn.executemany(
-        "INSERT INTO dead_letter VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING",
+        "INSERT INTO dead_letter (topic, lane, record_offset, key, value, headers, reason, path, fingerprint, "
+        "attempts, at, type, first_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING",
         [
             (
                 d.record.topic,
@@ -132,16 +134,33 @@ async def _bury(conn: Conn, letters: Sequence[DeadLetter], at: datetime) -> None
                 d.record.offset,
                 d.record.key,
                 d.record.value,
-                ormsgpack.packb(list(d.record.headers)),
+                ormsgpack.packb(redrive.original(d.record.headers)),
                 d.reason.replace("\0", "␀"),
                 d.path.replace("\0", "␀"),
                 d.fingerprint,
                 d.attempts,
                 at,
+                d.record.type,
+                d.first_at,
             )
             for d in letters
         ],
     )
+
+
+async def take_redriven(conn: Conn, records: Sequence[tuple[str, int, int]], at: datetime) -> set[tuple[str, int, int]]:
+    """Close the dead letters (topic, lane, offset) that are being redriven; returns those that were still open."""
+    rows = await conn.fetch(
+        "UPDATE dead_letter d SET state = 'redriven', closed_at = $4 "
+        "FROM unnest($1::text[], $2::int[], $3::bigint[]) AS u (topic, lane, record_offset) "
+        "WHERE (d.topic, d.lane, d.record_offset) = (u.topic, u.lane, u.record_offset) AND d.state = 'dead' "
+        "RETURNING d.topic, d.lane, d.record_offset",
+        [topic for topic, _, _ in records],
+        [lane for _, lane, _ in records],
+        [offset for _, _, offset in records],
+        at,
+    )
+    return {(r["topic"], r["lane"], r["record_offset"]) for r in rows}
 
 
 async def unpublished(conn: Conn, lane: int, after: int, limit: int) -> list[OutboxRow]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from shared.bus import redrive
 from shared.bus.lanes import Lane
 from shared.bus.outbox import Headers, Outgoing
 from shared.bus.record import Record
@@ -21,6 +22,7 @@ class DeadLetter:
     reason: str
     path: str
     attempts: int
+    first_at: datetime
 
     @property
     def fingerprint(self) -> str:
@@ -45,7 +47,6 @@ class Work:
     dead_letters: list[DeadLetter] = field(default_factory=list)
     histories: list[tuple[str, str, str, str | None, int, int | None, datetime]] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
-    attempts: int = 1
 
     @property
     def lanes(self) -> tuple[int, ...]:
@@ -94,19 +95,23 @@ class Work:
 
         It counts in its own lane, unless it waited and is another record's doing: then in that one's `lane`.
         """
-        letter = DeadLetter(record, reason, path, self.attempts)
+        before = redrive.read(record.redrive) if record.redrive else None
+        attempts, first_at = (before.attempts + 1, before.first_at) if before else (1, self.now)
+        letter = DeadLetter(record, reason, path, attempts, first_at)
         self.dead_letters.append(letter)
         self.counts["dead_letter"] += 1
         headers: Headers = [
-            *record.headers,
+            *redrive.original(record.headers),
             ("dlq_reason", reason.encode("utf-8", "replace")),
             ("dlq_path", path.encode("utf-8", "replace")),
             ("dlq_topic", record.topic.encode()),
             ("dlq_partition", str(record.partition).encode()),
             ("dlq_offset", str(record.offset).encode()),
             ("dlq_service", self.service.encode()),
-            ("dlq_time", self.now.isoformat(timespec="milliseconds").replace("+00:00", "Z").encode()),
-            ("dlq_attempts", str(self.attempts).encode()),
+            ("dlq_time", _instant(self.now)),
+            ("dlq_attempts", str(attempts).encode()),
+            ("dlq_first_time", _instant(first_at)),
+            ("dlq_fingerprint", letter.fingerprint.encode()),
         ]
         topic = dlq_topic(record.topic, self.service)
         counted = record.partition if lane is None else lane
@@ -140,3 +145,7 @@ class Work:
         events = self.outgoing.setdefault(lane, [])
         number = self.owned[lane].emitted + len(events) + 1
         events.append(Outgoing(number, topic, partition, key, value, type, subject, traceparent, headers))
+
+
+def _instant(at: datetime) -> bytes:
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z").encode()

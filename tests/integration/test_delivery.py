@@ -1,11 +1,14 @@
 """The delivery kit's promises, each broken on purpose at the point where it could fail."""
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
 
 from shared.bus.record import Record
+from shared.bus.redrive import Redrive, before_burial, marked
 from shared.db import Pool
 from tests.integration.delivery_bench import (
     CutPool,
@@ -225,3 +228,62 @@ async def test_numbers_go_on_without_gaps_over_owners(servers: Servers, toy: Toy
     instructed = {int(r.id.partition("-")[2]) for r in await read_all(servers.kafka, toy.refunds)}
     assert ids | instructed == set(range(1, 7))
     assert not ids & instructed
+
+
+async def test_a_redriven_dead_letter_is_applied_once_even_when_redriven_twice(
+    servers: Servers, toy: Toy, pool: Pool
+) -> None:
+    behind = Toy(toy.output, toy.refunds, name=toy.name, topics=("toy-input",), foreign=frozenset())
+    one = owner(pool, servers.kafka, behind)
+    await one.claim()
+    one.publish()
+    headers = (("ce_id", b"0-1"), ("ce_source", b"/elsewhere"), ("own", b"\xfe"))
+    bad = replace(inputs(b"bug")[0], headers=headers, id="0-1", source="/elsewhere")
+    later = replace(inputs(b"later", first=1)[0], id="0-2", source="/elsewhere")
+    await one.process([bad, later])
+    await one.published()
+    (dead,) = await read_all(servers.kafka, f"toy-input.{toy.name}.dlq")
+    assert before_burial(dead.headers) == list(headers)
+
+    mark = Redrive(toy.name, 0, 0, attempts=1, first_at=datetime(2026, 11, 1, tzinfo=UTC))
+    again = Record.of(_Raw(2, b"mended", tuple(marked(before_burial(dead.headers), mark))))
+    other = Record.of(
+        _Raw(3, b"for-another", tuple(marked((), Redrive("another", 0, 0, attempts=1, first_at=mark.first_at))))
+    )
+    twice = Record.of(_Raw(4, b"mended", again.headers))
+    await one.process([again, other, twice])
+    assert await applied(pool) == ["later", "mended"]
+    async with pool.acquire() as conn:
+        assert await conn.fetchval("SELECT state FROM dead_letter") == "redriven"
+    await one.crash()
+
+
+async def test_a_redriven_letter_that_dies_again_counts_its_attempts(servers: Servers, toy: Toy, pool: Pool) -> None:
+    one = owner(pool, servers.kafka, toy)
+    await one.claim()
+    one.publish()
+    await one.process(inputs(b"poison"))
+    first = datetime(2026, 11, 1, tzinfo=UTC)
+    mark = Redrive(toy.name, 0, 0, attempts=1, first_at=first)
+    await one.process([Record.of(_Raw(1, b"poison", tuple(marked((), mark))))])
+    await one.published()
+    _, second = await read_all(servers.kafka, f"toy-input.{toy.name}.dlq")
+    told = dict(second.headers)
+    assert (told["dlq_attempts"], told["dlq_first_time"]) == (b"2", b"2026-11-01T00:00:00.000Z")
+    async with pool.acquire() as conn:
+        states = await conn.fetch("SELECT state, attempts FROM dead_letter ORDER BY record_offset")
+    assert [tuple(r) for r in states] == [("redriven", 1), ("dead", 2)]
+    await one.crash()
+
+
+@dataclass
+class _Raw:
+    """A record as the consumer gives it."""
+
+    offset: int
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+    topic: str = "toy-input"
+    partition: int = 0
+    timestamp: int = 0
+    key: bytes | None = b"m/o"
