@@ -28,6 +28,8 @@ class ConsoleSettings(Settings):
     """Folder where the demo's mail server keeps what it got."""
     console_trace_url: str = ""
     """Address of a trace, with `{trace_id}` in it."""
+    console_time_zone: str = "UTC"
+    """Zone of the times shown (IANA name)."""
     console_stuck_seconds: float = Field(default=60.0, gt=0)
     """From when on a claim that waits for the pipeline itself counts as stuck."""
     console_oidc_issuer: str = ""

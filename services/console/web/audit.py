@@ -1,0 +1,53 @@
+"""Audit: who did what when."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from services.console import queries
+from services.console.queries import AuditRow
+from services.console.web.desk import Staff, TheDesk, answer, both
+
+router = APIRouter(tags=["audit"])
+
+ACTIONS = (
+    "claim.reviewed.v1",
+    "seller.answered.v1",
+    "return.received.v1",
+    "redrive",
+    "drop",
+    "unmask",
+    "dead_letters_read",
+    "csv",
+    "sign_in",
+    "sign_in_failed",
+    "sign_out",
+)
+
+
+class AuditPage(BaseModel):
+    """What people did, the latest first. `next`: what to give as `before` for the page after this one, or null."""
+
+    actor: str
+    action: str
+    rows: list[AuditRow]
+    next: int | None
+
+
+@router.get("/audit", response_model=None, responses=both(AuditPage))
+async def audit_page(
+    request: Request,
+    desk: TheDesk,
+    _: Staff,
+    actor: Annotated[str, Query(max_length=200)] = "",
+    action: Annotated[str, Query(max_length=50)] = "",
+    before: int | None = None,
+) -> Response:
+    """By person and action. The rows are only ever added."""
+    async with desk.pool.acquire(timeout=5) as conn:
+        rows = await queries.audit(conn, actor=actor.strip(), action=action, before=before, limit=queries.PAGE + 1)
+    shown = rows[: queries.PAGE]
+    page = AuditPage(actor=actor, action=action, rows=shown, next=shown[-1].id if len(rows) > queries.PAGE else None)
+    return answer(request, "audit.html", page, {"actions": ACTIONS})

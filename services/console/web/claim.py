@@ -1,0 +1,171 @@
+"""The page of one claim: its story, its money, and what a person may do about it."""
+
+import asyncio
+import json
+from typing import Annotated
+
+from fastapi import APIRouter, Form, HTTPException, Query, Request
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from services.console import queries
+from services.console.actions import Refused, load_case
+from services.console.case import Case, mask
+from services.console.queries import AuditRow
+from services.console.web.desk import Anybody, Checked, Desk, Staff, TheDesk, answer, both
+from services.console.web.sessions import Session
+from shared import clock
+from shared.db import Conn
+
+router = APIRouter(tags=["claim"])
+
+
+class ClaimPage(BaseModel):
+    """A claim and what people did about it. `acted`: who has acted on its present standing."""
+
+    case: Case
+    audit: list[AuditRow]
+    acted: str | None
+
+
+class RawEvent(BaseModel):
+    """One event as it came; contact data masked unless it was asked for and may be seen."""
+
+    topic: str
+    partition: int
+    offset: int
+    type: str
+    source: str
+    event_id: str
+    traceparent: str
+    value: str
+    masked: bool
+
+
+Name = Annotated[str, Form(max_length=200)]
+
+
+@router.post("/unmask", response_model=None, responses=both(ClaimPage), dependencies=[Checked])
+async def unmask(request: Request, desk: TheDesk, session: Staff, merchant: Name, claim_id: Name) -> Response:
+    """The claim with the customer's contact data; who saw it is in the audit first."""
+    async with desk.pool.acquire(timeout=5) as conn:
+        await queries.note(
+            conn, clock.now(), session.name, session.role, "unmask", merchant=merchant, claim_id=claim_id
+        )
+    return await show(request, desk, session, merchant, claim_id, unmasked=True)
+
+
+@router.get("/raw", response_model=None, responses=both(RawEvent))
+async def raw(
+    request: Request,
+    desk: TheDesk,
+    session: Anybody,
+    merchant: Annotated[str, Query(max_length=200)],
+    order_id: Annotated[str, Query(max_length=200)],
+    topic: Annotated[str, Query(max_length=200)],
+    partition: int,
+    offset: int,
+) -> Response:
+    """One event as it came."""
+    async with desk.pool.acquire(timeout=5) as conn:
+        found = [
+            entry
+            for entry in await queries.entries(conn, merchant, order_id)
+            if (entry.topic, entry.lane, entry.offset) == (topic, partition, offset)
+        ]
+    if not found:
+        raise HTTPException(404)
+    entry = found[0]
+    value, masked = _shown(entry.value, notes=session.may("staff"))
+    event = RawEvent(
+        topic=topic,
+        partition=partition,
+        offset=offset,
+        type=entry.type,
+        source=entry.source,
+        event_id=entry.event_id,
+        traceparent=entry.traceparent,
+        value=value,
+        masked=masked,
+    )
+    return answer(request, "_raw.html", event)
+
+
+@router.get("/claims/{merchant}/{claim_id:path}", response_model=None, responses=both(ClaimPage))
+async def claim_page(request: Request, desk: TheDesk, session: Anybody, merchant: str, claim_id: str) -> Response:
+    """Everything about one claim."""
+    return await show(request, desk, session, merchant, claim_id)
+
+
+async def show(
+    request: Request,
+    desk: Desk,
+    session: Session,
+    merchant: str,
+    claim_id: str,
+    *,
+    unmasked: bool = False,
+    problem: Refused | None = None,
+    given: dict[str, str] | None = None,
+) -> Response:
+    """The claim's page; with what went wrong and what had been filled in, if anything."""
+    async with desk.pool.acquire(timeout=5) as conn:
+        case = await load_case(conn, merchant, claim_id, unmasked=unmasked)
+        if case is None:
+            raise HTTPException(404)
+        audit = await queries.audit(conn, claim=(merchant, claim_id))
+        acted = await _acted(conn, case)
+    if not session.may("staff") and case.note:
+        case = case.model_copy(update={"note": mask(case.note)})
+    if unmasked:
+        case = await _with_mails(request, case)
+    page = ClaimPage(case=case, audit=audit, acted=acted)
+    shown = {
+        "problem": problem,
+        "given": given or {},
+        "trace_url": desk.settings.console_trace_url.replace("{trace_id}", case.trace_id or "")
+        if case.trace_id
+        else "",
+        "policy": desk.book.version(merchant, int(case.policy.rpartition("@")[2])) if case.policy else None,
+    }
+    return answer(request, "claim.html", page, shown, 200 if problem is None else problem.status)
+
+
+async def _acted(conn: Conn, case: Case) -> str | None:
+    keys = [
+        (case.merchant, case.claim_id, f"{type_}:{case.basis}") for type_ in ("claim.reviewed.v1", "seller.answered.v1")
+    ]
+    found = await queries.taken(conn, keys)
+    return next((actor for actor, _ in found.values()), None)
+
+
+async def _with_mails(request: Request, case: Case) -> Case:
+    mails = await asyncio.to_thread(request.app.state.mailbox.find, [n.notification_id for n in case.notices])
+    notices = [
+        notice.model_copy(
+            update={"subject": mails[notice.notification_id][0], "body": mails[notice.notification_id][1]}
+        )
+        if notice.notification_id in mails
+        else notice
+        for notice in case.notices
+    ]
+    return case.model_copy(update={"notices": notices})
+
+
+def _shown(value: bytes, *, notes: bool) -> tuple[str, bool]:
+    """The JSON, indented, with contact data (and for viewers, notes) masked; whether anything was."""
+    hidden = {"name", "email", "phone"} | (set() if notes else {"note"})
+    masked = False
+
+    def hide(tree: object) -> object:
+        nonlocal masked
+        if isinstance(tree, dict):
+            masked = masked or any(isinstance(v, str) and v and k in hidden for k, v in tree.items())
+            return {k: mask(v) if k in hidden and isinstance(v, str) else hide(v) for k, v in tree.items()}
+        return [hide(one) for one in tree] if isinstance(tree, list) else tree
+
+    try:
+        tree = hide(json.loads(value))
+    except (ValueError, RecursionError):
+        return "", True
+    return json.dumps(tree, ensure_ascii=False, indent=2), masked
