@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import pwd
 import secrets
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,8 +113,19 @@ class DataFolder:
 
 
 def cache_folder() -> Path:
-    """MAKEGOOD_CACHE, otherwise makegood under XDG_CACHE_HOME, otherwise ~/.cache/makegood."""
+    """MAKEGOOD_CACHE, otherwise makegood under XDG_CACHE_HOME, otherwise under .cache in the user's home folder."""
     if named := os.environ.get("MAKEGOOD_CACHE"):
         return Path(named).expanduser().absolute()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "makegood"
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base) / "makegood"
+    return _home() / ".cache" / "makegood"
+
+
+def _home() -> Path:
+    # HOME may be set to nothing, which Path.home() takes for the root folder.
+    if home := os.environ.get("HOME"):
+        return Path(home)
+    try:
+        return Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:
+        return Path(tempfile.gettempdir()) / f"makegood-{os.getuid()}"

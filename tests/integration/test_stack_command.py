@@ -41,10 +41,9 @@ def in_the_foreground(data: Path, output: Path) -> subprocess.Popen[bytes]:
 
 def environment() -> dict[str, str]:
     """Without what would put other servers in the embedded ones' place."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("MAKEGOOD_")} | {
-        "MAKEGOOD_CACHE": os.environ.get("MAKEGOOD_CACHE", ""),
-        "COLUMNS": "200",
-    }
+    kept = {"MAKEGOOD_CACHE", "MAKEGOOD_MAVEN", "MAKEGOOD_JAVA"}
+    ours = {name: value for name, value in os.environ.items() if name in kept or not name.startswith("MAKEGOOD_")}
+    return {**ours, "COLUMNS": "200"}
 
 
 def report(data: Path) -> dict[str, Any]:
@@ -129,11 +128,8 @@ async def test_in_the_foreground_a_service_comes_back_and_ctrl_c_stops_all(folde
 
         def back() -> bool:
             service = next(s for s in report(data)["services"] if s["name"] == "eligibility")
-            return (
-                service["state"] == "ready"
-                and service["restarts"] == 1
-                and service["pid"] != before["eligibility-1"].pid
-            )
+            pid, restarts = service["pid"], service["restarts"]
+            return (service["state"], restarts) == ("ready", 1) and bool(pid != before["eligibility-1"].pid)
 
         await eventually(back, 60, every=0.5, why="eligibility came back")
         running = processes(data)

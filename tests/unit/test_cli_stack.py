@@ -2,6 +2,7 @@
 
 import json
 import os
+import pwd
 import socket
 import stat
 import subprocess
@@ -81,6 +82,15 @@ def test_the_cache_can_be_moved(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert cache_folder() == tmp_path / "xdg" / "makegood"
     monkeypatch.setenv("MAKEGOOD_CACHE", str(tmp_path / "own"))
     assert cache_folder() == tmp_path / "own"
+
+
+@pytest.mark.parametrize("home", ["", None])
+def test_without_a_home_the_cache_is_in_the_accounts_own(monkeypatch: pytest.MonkeyPatch, home: str | None) -> None:
+    for name in ("MAKEGOOD_CACHE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    if home is not None:
+        monkeypatch.setenv("HOME", home)
+    assert cache_folder() == Path(pwd.getpwuid(os.getuid()).pw_dir) / ".cache" / "makegood"
 
 
 def test_a_state_reads_back_as_written_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
