@@ -126,7 +126,8 @@ async def save(
 async def _bury(conn: Conn, letters: Sequence[DeadLetter], at: datetime) -> None:
     await conn.executemany(
         "INSERT INTO dead_letter (topic, lane, record_offset, key, value, headers, reason, path, fingerprint, "
-        "attempts, at, type, first_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING",
+        "attempts, at, type, first_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) "
+        "ON CONFLICT DO NOTHING",
         [
             (
                 d.record.topic,
