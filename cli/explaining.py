@@ -101,17 +101,18 @@ def explain_case(case: Path, policies: Path | None, now: datetime | None) -> lis
 
 def policy_of(rehearsal: Rehearsal, state: ClaimState) -> Policy | None:
     """The version that governs a claim."""
-    version = state.policy and state.policy.version
-    return None if version is None else rehearsal.book.version(state.merchant, version)
+    if state.policy is None or state.policy.version is None:
+        return None
+    return rehearsal.book.version(state.merchant, state.policy.version)
 
 
 def _explanation(rehearsal: Rehearsal, state: ClaimState) -> Explanation:
     assert state.claim is not None
     policy = policy_of(rehearsal, state)
     assessed = next((one for one in reversed(rehearsal.all(ClaimAssessed)) if one.claim_id == state.claim_id), None)
-    ends = "nothing was said" if assessed is None else assessed.status
-    if assessed is not None and assessed.awaiting is not None:
-        ends = f"awaiting {assessed.awaiting}"
+    ends = "nothing was said"
+    if assessed is not None:
+        ends = f"awaiting {assessed.awaiting}" if assessed.awaiting else assessed.status
     lines = () if policy is None else explain(policy, make_case(state, state.claim)[0])
     return Explanation(state.claim_id, state.claim.reason, ends, policy, lines)
 

@@ -1,4 +1,4 @@
-"""`claims policy`: check policy files, explain a claim under them, compare two versions, say what a claim would give."""
+"""`claims policy`: check policy files, explain a claim, say what it would give, compare two versions."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def check(
     from shared.policy.load import POLICIES, load_files
     from shared.policy.problem import PolicyError
 
-    paths = [
-        one for path in files or [POLICIES] for one in (sorted(path.glob("**/v*.yaml")) if path.is_dir() else [path])
-    ]
+    paths: list[Path] = []
+    for path in files or [POLICIES]:
+        paths += sorted(path.glob("**/v*.yaml")) if path.is_dir() else [path]
     try:
         policies = load_files(paths)
     except PolicyError as error:
@@ -94,7 +94,7 @@ def diff(
     after: Annotated[Path, typer.Argument(metavar="V2", help="Another version of it.")],
     as_json: Json = False,
 ) -> None:
-    """Show what a version changes: rules, reasons, open points, clauses, deadlines; status 0, also when nothing does."""
+    """Show what a version changes: rules, reasons, open points, clauses, deadlines."""
     from cli.comparing import differences, show_differences
     from shared.policy.load import load_files
     from shared.policy.problem import PolicyError

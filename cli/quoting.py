@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -113,11 +113,7 @@ def _prospects(policy: Policy, state: ClaimState, claim: Submitted) -> Iterator[
 
 
 def _prospect(policy: Policy, claim: Submitted, case: ClaimCase, answer: Answer | None, on: str) -> Prospect | None:
-    asked = (
-        case
-        if answer is None
-        else ClaimCase(**{name: getattr(case, name) for name in case.__slots__} | {"answer": answer})
-    )
+    asked = case if answer is None else replace(case, answer=answer)
     judged = judge_claim(policy, asked, lambda _: None)
     left = [line.line.line_id for line in judged.lines if line.step is not Step.REJECT]
     if judged.remedy is None or not left:
