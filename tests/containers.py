@@ -6,7 +6,6 @@ from typing import Any, TypedDict
 from urllib.parse import quote
 
 from cli.stack.kafka import MESSAGE_BYTES, SETTINGS
-from cli.stack.ports import is_open
 
 KAFKA_IMAGE = "apache/kafka:4.3.1"
 POSTGRES_IMAGE = "postgres:18"
@@ -66,8 +65,11 @@ class Containers:
             **names,
             "message.max.bytes": str(MESSAGE_BYTES),
             "controller.quorum.voters": "1@localhost:9093",
-            "listeners": "PLAINTEXT://:9092,CONTROLLER://:9093",
-            "advertised.listeners": f"PLAINTEXT://{host}:{port}",
+            # The broker talks to itself too (transaction markers), and cannot reach the port that is published outside.
+            "inter.broker.listener.name": "INSIDE",
+            "listener.security.protocol.map": "INSIDE:PLAINTEXT,PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "listeners": "INSIDE://:19092,PLAINTEXT://:9092,CONTROLLER://:9093",
+            "advertised.listeners": f"INSIDE://localhost:19092,PLAINTEXT://{host}:{port}",
         }
         container = DockerContainer(KAFKA_IMAGE).with_bind_ports(9092, port)
         for name, value in settings.items():
@@ -75,7 +77,7 @@ class Containers:
         container = container.with_env("KAFKA_HEAP_OPTS", "-Xms128m -Xmx512m")
         self._running.append(container)
         container.start()
-        _until(lambda: is_open(port, host), "Kafka", container)
+        _until(lambda: _broker_answers(f"{host}:{port}"), "Kafka", container)
         return f"{host}:{port}"
 
     def _postgres(self) -> str:
@@ -109,6 +111,31 @@ def _free_port() -> int:
     from cli.stack.ports import CHOICE, is_free
 
     return next(port for port in random.sample(CHOICE, 200) if is_free(port))
+
+
+def _broker_answers(address: str) -> bool:
+    """Docker's proxy takes connections before the broker does: only an answer counts."""
+    import asyncio
+    import logging
+
+    from aiokafka.admin import AIOKafkaAdminClient
+    from aiokafka.errors import KafkaError
+
+    async def ask() -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=address, request_timeout_ms=5000)
+        try:
+            await admin.start()
+        finally:
+            await admin.close()
+
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    try:
+        asyncio.run(ask())
+    except (KafkaError, OSError, TimeoutError):
+        return False
+    finally:
+        logging.getLogger("aiokafka").setLevel(logging.NOTSET)
+    return True
 
 
 def _answers(dsn: str) -> bool:
