@@ -124,7 +124,7 @@ async def stuck(conn: Conn, before_ms: int) -> tuple[ClaimBrief | None, int]:
     if row is None:
         return None, 0
     n = await conn.fetchval(
-        "SELECT count(*) FROM (SELECT FROM claim WHERE stuck_ms < $1 LIMIT 1000) AS some", before_ms
+        "SELECT count(*) FROM (SELECT FROM claim WHERE stuck_ms < $1 LIMIT 1000) AS found", before_ms
     )
     return ClaimBrief(**dict(row)), n
 
@@ -132,7 +132,7 @@ async def stuck(conn: Conn, before_ms: int) -> tuple[ClaimBrief | None, int]:
 async def overdue(conn: Conn, now_ms: int) -> int:
     """How many claims are past due (10,000 at most)."""
     n: int = await conn.fetchval(
-        "SELECT count(*) FROM (SELECT FROM claim WHERE due_ms < $1 LIMIT 10000) AS some", now_ms
+        "SELECT count(*) FROM (SELECT FROM claim WHERE due_ms < $1 LIMIT 10000) AS found", now_ms
     )
     return n
 
@@ -377,5 +377,5 @@ async def policies_seen(conn: Conn) -> list[tuple[str, int, str, int]]:
 
 async def unfolded(conn: Conn) -> int:
     """How many records could not be folded (1,000 at most)."""
-    n: int = await conn.fetchval("SELECT count(*) FROM (SELECT FROM unfolded LIMIT 1000) AS some")
+    n: int = await conn.fetchval("SELECT count(*) FROM (SELECT FROM unfolded LIMIT 1000) AS found")
     return n

@@ -48,7 +48,7 @@ def _client(issuer: str, client_id: str, secret: str) -> StarletteOAuth2App:
         server_metadata_url=f"{issuer.rstrip('/')}/.well-known/openid-configuration",
         client_kwargs={"scope": "openid profile email", "code_challenge_method": "S256", "timeout": 10.0},
     )
-    return cast(StarletteOAuth2App, oauth.create_client("provider"))
+    return cast(StarletteOAuth2App, oauth.create_client("provider"))  # type: ignore[no-untyped-call]  # as its stubs have it
 
 
 async def redirect(client: StarletteOAuth2App, request: Request, path: str) -> Response:
@@ -61,7 +61,7 @@ async def redirect(client: StarletteOAuth2App, request: Request, path: str) -> R
 async def come_back(client: StarletteOAuth2App, request: Request, settings: ConsoleSettings) -> Identity | None:
     """Who came back; None when the answer does not hold or names no role."""
     try:
-        token: dict[str, Any] = await client.authorize_access_token(request)
+        token: dict[str, Any] = await client.authorize_access_token(request)  # type: ignore[no-untyped-call]  # as above
     except (AuthlibBaseError, JoseError, httpx2.HTTPError, ValueError, KeyError) as error:
         log.warning("oidc_refused", error=type(error).__name__)
         return None
