@@ -161,16 +161,16 @@ def weigh(policy: Policy, ledger: Ledger, claimed: Claimed, past: Past | None = 
             done[key] = price(policy, ledger, claimed, past, readings)
         return done[key]
 
-    combinations = product(*(policy.register_[name].readings for name in open_))
-    every = [priced_under(dict(zip(open_, readings, strict=True))) for readings in combinations]
-    below_zero = next((one.below_zero for one in every if one.below_zero), None)
+    every = {
+        readings: priced_under(dict(zip(open_, readings, strict=True)))
+        for readings in product(*(policy.register_[name].readings for name in open_))
+    }
+    below_zero = next((one.below_zero for one in every.values() if one.below_zero), None)
     amounts = {
         name: {reading: priced_under({name: reading}).total for reading in policy.register_[name].readings}
         for name in entries
     }
-    differ = [name for name in open_ if len(set(amounts[name].values())) > 1]
-    if not differ and len({one.total for one in every}) > 1:
-        differ = open_
+    differ = [name for place, name in enumerate(open_) if _matters(place, every)]
     refers = below_zero or next(iter(differ), None)
     shown = [
         _shown(name, None if name in differ else base[name], _told(amounts[name], refers), ledger.currency)
@@ -181,6 +181,14 @@ def weigh(policy: Policy, ledger: Ledger, claimed: Claimed, past: Past | None = 
         kept = dict.fromkeys(entry.readings if entry is not None else ("nothing",), 0)
         shown.insert(0, _shown(below_zero, None, kept, ledger.currency))
     return Weighed(priced_under({}), tuple(shown), refers)
+
+
+def _matters(place: int, every: Mapping[tuple[str, ...], Priced]) -> bool:
+    """Whether the entry at `place` changes the amount under some reading of the others."""
+    amounts: dict[tuple[str, ...], set[int]] = {}
+    for readings, priced in every.items():
+        amounts.setdefault(readings[:place] + readings[place + 1 :], set()).add(priced.total)
+    return any(len(found) > 1 for found in amounts.values())
 
 
 def _told(amounts: Mapping[str, int], refers: str | None) -> Mapping[str, int | None]:
