@@ -217,6 +217,10 @@ SCENARIOS: dict[str, tuple[list[Any], list[str]]] = {
         [order(quantity=1), claim(), decided(outcome="refund", no=2), decided(outcome="rejected", no=1), claim("c-2")],
         [*HOLD_1, "duplicate", f"refused c-2 {TAKEN}"],
     ),
+    "the same decision again changes nothing": (
+        [order(quantity=1), claim(), decided(outcome="refund"), decided(outcome="rejected"), claim("c-2")],
+        [*HOLD_1, "duplicate", f"refused c-2 {TAKEN}"],
+    ),
     "the id of a closed claim stays taken": (
         [order(), claim(), decided(outcome="rejected"), claim()],
         [*HOLD_1, "refused c-1 duplicate_claim_id@$.claim_id"],
@@ -445,6 +449,14 @@ def test_the_same_event_again_has_no_effect_and_other_data_is_a_conflict() -> No
     assert door.send(claim(), id="2") == ["duplicate"]
 
 
+def test_an_event_that_repeats_an_answer_is_known_from_then_on() -> None:
+    door = Door()
+    for sample in (order(), claim(), answer()):
+        door.send(sample)
+    assert door.send(answer(), id="again") == ["duplicate"]
+    assert door.send(answer(answer_id="a-2"), id="again") == ["dead seller.answered $"]
+
+
 def test_a_dead_letter_can_be_sent_again_under_its_id() -> None:
     door = Door()
     assert door.send(order(currency="USD"), id="1") == ["dead order.placed $.currency"]
@@ -515,7 +527,11 @@ def test_a_bug_on_one_event_leaves_its_neighbours_alone(monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("limit", "steps", "last"),
     [
-        ("MOST_UNITS", [order(), claim(lines={"1": 3})], "dead claim.submitted $.lines"),
+        (
+            "MOST_UNITS",
+            [order(quantity=3), claim("c-1", lines={"1": 2}), claim("c-2", lines={"1": 3})],
+            "dead claim.submitted $.lines",
+        ),
         ("MOST_PARKED", [claim("c-1"), claim("c-2"), claim("c-3")], "dead claim.submitted $.order_id"),
         ("MOST_KEPT", [shipped(), cancelled(), answer()], "dead seller.answered $.claim_id"),
         (
