@@ -92,9 +92,7 @@ def _show(report: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from cli.stack.postgres import without_password
-
-    table = Table("service", "replica", "pid", "state", "restarts", "lag", "database", box=None, pad_edge=False)
+    table = Table("service", "replica", "pid", "state", "restarts", "lag", box=None, pad_edge=False)
     for service in report["services"]:
         colour = COLOURS[service["state"]]
         table.add_row(
@@ -104,10 +102,12 @@ def _show(report: dict[str, Any]) -> None:
             f"[{colour}]{service['state']}[/{colour}]",
             str(service["restarts"]),
             "?" if service["lag"] is None else str(service["lag"]),
-            without_password(service["database"]),
         )
     console = Console()
     console.print(table)
-    console.print(f"\nKafka {report['kafka']} · SMTP {report['smtp']} · mails {report['mail'] or '-'}", soft_wrap=True)
-    if report["console"]:
-        console.print(f"Console {report['console']}")
+    databases = {service["name"]: service["database"] for service in report["services"]}
+    mails = f", mails in {report['mail']}" if report["mail"] else ""
+    lines = [f"Kafka     {report['kafka']}", f"SMTP      {report['smtp']}{mails}"]
+    lines += [f"Database  {name:<18} {dsn}" for name, dsn in databases.items()]
+    lines += [f"Console   {report['console']}"] if report["console"] else []
+    console.print("", *lines, sep="\n", soft_wrap=True, highlight=False, markup=False)

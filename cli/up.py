@@ -27,7 +27,7 @@ from cli.stack.state import StackState
 from cli.stack.supervisor import Supervisor
 from cli.terminal import DATA, Data, refusals
 
-READY_LIMIT = 120.0
+READY_LIMIT = 180.0
 DOWN_LIMIT = 90.0
 HOPELESS_RESTARTS = 3
 Port = Annotated[

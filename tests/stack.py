@@ -33,8 +33,8 @@ from shared.events.topics import INPUT_TOPIC_OF, READERS
 from tests.containers import Containers, containers_at_hand
 
 T = TypeVar("T")
-START_LIMIT = 180.0
-READY_LIMIT = 60.0
+START_LIMIT = 300.0
+READY_LIMIT = 120.0
 STOP_LIMIT = 120.0
 Choice = Literal["containers", "embedded"]
 

@@ -19,8 +19,8 @@ from cli.stack.java import AOT_CACHE_SINCE, UNSAFE_FLAG_SINCE, Java
 from cli.stack.ports import HOST, is_open
 from cli.stack.process import Child, Identity, run_once
 
-FORMAT_LIMIT = 60.0
-START_LIMIT = 90.0
+FORMAT_LIMIT = 120.0
+START_LIMIT = 180.0
 STOP_LIMIT = 45.0
 HEAP_MB = 512
 MESSAGE_BYTES = 4 * 1024 * 1024
