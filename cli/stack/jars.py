@@ -1,7 +1,7 @@
 """Kafka's jars from Maven Central: a pinned list with sizes and SHA-256, fetched once into the cache folder.
 
 The list is what `jgo` resolves `org.apache.kafka:kafka_2.13` to, plus the bridge from slf4j to log4j2 that Kafka's own
-distribution adds. `python -m cli.stack.jars` makes it again after a change of version; that alone needs jgo.
+distribution adds. `python -m cli.stack.jars` makes it again after a change of version.
 """
 
 from __future__ import annotations
@@ -19,14 +19,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from jgo.constants import MAVEN_CENTRAL_URL
-
 from cli.stack.errors import StackError
 
 KAFKA_VERSION = "4.3.1"
 COORDINATES = (f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}", "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4")
 LIST = Path(__file__).with_name("kafka_jars.txt")
-MAVEN_CENTRAL: str = MAVEN_CENTRAL_URL
 PARALLEL = 4
 ATTEMPTS = 3
 RETRY_SECONDS = 0.5
@@ -113,7 +110,7 @@ def _is_there(file: Path, size: int) -> bool:
 
 
 def _fetch_one(jar: Jar, into: Path, advance: Callable[[int], None]) -> None:
-    url = f"{os.environ.get('MAKEGOOD_MAVEN', MAVEN_CENTRAL).rstrip('/')}/{jar.path}"
+    url = f"{_repository()}/{jar.path}"
     trouble: Exception | None = None
     for attempt in range(ATTEMPTS):
         if attempt:
@@ -129,6 +126,14 @@ def _fetch_one(jar: Jar, into: Path, advance: Callable[[int], None]) -> None:
         "Behind a proxy set HTTPS_PROXY; a mirror of Maven Central goes into MAKEGOOD_MAVEN; "
         "a Kafka that runs already is used with MAKEGOOD_KAFKA=HOST:PORT"
     )
+
+
+def _repository() -> str:
+    if mirror := os.environ.get("MAKEGOOD_MAVEN"):
+        return mirror.rstrip("/")
+    from jgo.constants import MAVEN_CENTRAL_URL
+
+    return str(MAVEN_CENTRAL_URL).rstrip("/")
 
 
 def _stream(url: str, jar: Jar, into: Path, advance: Callable[[int], None]) -> None:

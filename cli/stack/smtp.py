@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 from pathlib import Path
-
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from typing import TYPE_CHECKING
 
 from cli.stack.ports import HOST
+
+if TYPE_CHECKING:
+    from aiosmtpd.smtp import SMTP, Envelope, Session
 
 MESSAGE_BYTES = 1024 * 1024
 
@@ -49,6 +51,8 @@ class SmtpSink:
 
     async def start(self) -> None:
         """Listen. Raises OSError when the port is taken."""
+        from aiosmtpd.smtp import SMTP
+
         self._folder.mkdir(parents=True, exist_ok=True)
         loop = asyncio.get_running_loop()
         keeper = MailFolder(self._folder)
