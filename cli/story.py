@@ -77,7 +77,8 @@ def refund_of(data: Data) -> str:
 
 
 def _placed(data: Data) -> list[str]:
-    goods = f"{len(data['lines'])} lines"
+    count = len(data["lines"])
+    goods = f"{count} line{'s' if count > 1 else ''}"
     paid = ", ".join(amount(payment["amount"], data["currency"]) for payment in data["payments"])
     return [clean(data["merchant"]), goods, f"paid {paid}"]
 

@@ -18,7 +18,7 @@ from cli.reading import Seen, Topics
 from cli.stack.errors import StackError
 from cli.story import readings_of, told
 from cli.terminal import DATA, Data, refusals
-from cli.words import clean
+from cli.words import amount, clean
 from shared.events.fields import normalise_id
 from shared.events.topics import CONTACTS, INPUT_TOPICS, ORDERS, TOPICS, dlq_topics
 
@@ -160,4 +160,4 @@ def _reasons(one: Seen, width: int) -> Iterator[str]:
         if reading.get("chosen") is None:
             for each in reading["alternatives"]:
                 text = f"{clean(reading['entry'])} read as {clean(each['reading'])}: {clean(each['result'])}"
-                yield f"{'':16}{text} {clean(each['amount'] or '')}".rstrip()
+                yield f"{'':16}{text} {amount(each['amount'] or '', '')}".rstrip()

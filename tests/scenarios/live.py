@@ -1,13 +1,15 @@
-"""The table through a running pipeline: all scenarios side by side, one act of each at a time; the end from the topics."""
+"""The table through a running pipeline: all scenarios side by side, one act of each at a time, read from the topics."""
 
 import json
 import time
+from bisect import bisect
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from cli.reading import Seen, all_of
+from cli.rest import Rest
 from shared.events.topics import OUTPUT_TOPICS, dlq_topics
 from tests.scenarios.play import SOURCE, Publish, Scenario
 from tests.scenarios.seen import RANK, Claim, Dead
@@ -24,8 +26,6 @@ class Running(Protocol):
 
     async def publish(self, messages: Iterable[Message]) -> None: ...
 
-    async def quiet(self, limit: float = 60.0) -> None: ...
-
 
 @dataclass(slots=True)
 class Heard:
@@ -41,24 +41,28 @@ class LiveRun:
 
     pipeline: Running
     scenarios: list[Scenario]
-    seconds: dict[str, float] = field(default_factory=dict)
+    ends: list[int] = field(default_factory=list)
+    """When each turn had come to rest, in milliseconds."""
 
     async def play(self, limit: float = 60.0) -> Heard:
         """Publish the first act of every scenario, wait until the pipeline has come to rest, then the second …"""
         longest = max(len(scenario.acts) for scenario in self.scenarios)
-        for turn in range(longest):
-            began = time.monotonic()
-            acts = [(each, each.acts[turn]) for each in self.scenarios if turn < len(each.acts)]
-            settling = any(isinstance(act, Publish) and act.settles is not None for _, act in acts)
-            heard = await self.hear() if settling else Heard()
-            messages = []
-            for scenario, act in acts:
-                assert isinstance(act, Publish), f"{scenario.id} moves the clock"
-                messages += [self._message(act, scenario, heard.claims)] * act.times
-            await self.pipeline.publish(messages)
-            await self.pipeline.quiet(limit)
-            self.seconds[f"turn {turn + 1}: {len(messages)} events"] = time.monotonic() - began
+        async with Rest.open(self.pipeline.kafka) as rest:
+            for turn in range(longest):
+                await self._turn(turn)
+                await rest.until_quiet(limit)
+                self.ends.append(round(time.time() * 1000))
         return await self.hear()
+
+    async def _turn(self, turn: int) -> None:
+        acts = [(each, each.acts[turn]) for each in self.scenarios if turn < len(each.acts)]
+        settling = any(isinstance(act, Publish) and act.settles is not None for _, act in acts)
+        heard = await self.hear() if settling else Heard()
+        messages = []
+        for scenario, act in acts:
+            assert isinstance(act, Publish), f"{scenario.id} moves the clock"
+            messages += [self._message(act, scenario, heard.claims)] * act.times
+        await self.pipeline.publish(messages)
 
     def _message(self, act: Publish, scenario: Scenario, heard: Mapping[tuple[str, str], Claim]) -> Message:
         data = dict(act.data)
@@ -80,12 +84,19 @@ class LiveRun:
             tuple((name, text.encode()) for name, text in headers.items()),
         )
 
+    def _place(self, one: Seen) -> tuple[int, int, int, int]:
+        return (bisect(self.ends, one.timestamp_ms), RANK[one.topic], one.timestamp_ms, one.offset)
+
     async def hear(self) -> Heard:
-        """All that the pipeline has said so far about these scenarios."""
+        """All that the pipeline has said so far about these scenarios.
+
+        Services write side by side, so that within a turn an assessment may get the later time though the decision is
+        what ended it (a review that waited for its claim is decided before eligibility has heard of it).
+        """
         heard = Heard()
         names = {name for scenario in self.scenarios for name in scenario.claims.values()}
         records = await all_of(self.pipeline.kafka, OUTPUTS)
-        for one in sorted(records, key=lambda each: (each.timestamp_ms, RANK[each.topic], each.offset)):
+        for one in sorted(records, key=self._place):
             data = one.data or {}
             name = (str(data.get("merchant")), str(data.get("claim_id")))
             if name in names:
