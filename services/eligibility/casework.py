@@ -11,7 +11,7 @@ from shared.money import MoneyError, minor, text
 from shared.policy.answers import answer_that_counts
 from shared.policy.case import ClaimCase, LineCase
 from shared.policy.model import Policy
-from shared.policy.rules import Cost, Situation, Value, Wait
+from shared.policy.rules import Cost, Situation, Value
 from shared.pricing import Claimed, Named, PricingError, price
 
 
@@ -73,13 +73,13 @@ def make_case(state: ClaimState, claim: Submitted) -> tuple[ClaimCase, AnswerFac
 
 def return_required(policy: Policy, state: ClaimState, claim: Submitted) -> bool:
     """Whether the goods have to come back: the policy says so for every case, or the seller has asked for them."""
-    waits = [rule for rule in policy.rules_of(claim.reason) if isinstance(rule, Wait) and rule.for_ == "return"]
-    if not policy.waits_for_seller(claim.reason):
-        return bool(waits)
+    plan = policy.plan(claim.reason)
+    if not plan.waits_for_seller:
+        return bool(plan.waits_for_return)
     return any(
         rule.when.answer is None or answer.answer in rule.when.answer
         for answer in effective_answers(state)
-        for rule in waits
+        for rule in plan.waits_for_return
     )
 
 

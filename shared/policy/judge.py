@@ -5,7 +5,7 @@ a known failing fact rejects before anything else; what a person must settle at 
 the goods comes before what only a person can settle after the inspection.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import IntEnum
@@ -47,15 +47,18 @@ _TRAITS = ("gift", "carrier")
 _UNSETTLED = WAITING | {Step.REJECT}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Finding:
-    """What one rule says about a line."""
+    """What one rule says about a line; one object however many readings the rule holds under, and compared as that."""
 
     rule: str
     clause: str | None
     effect: Effect
     step: Step
     text: str
+
+
+_NO_REMEDY = Finding("no-remedy", None, "refer", Step.REVIEW_NOW, "No rule says what this leads to.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,30 +71,57 @@ class Judgement:
     findings: tuple[Finding, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """All that rules have to say about a line, whatever readings they hold under: (rule, what it says). `always` is
+    said under every reading, `aside` decides nothing."""
+
+    voices: tuple[tuple[EligibilityRule, Finding], ...]
+    always: tuple[Finding, ...]
+    aside: tuple[Finding, ...]
+
+
 def judge(policy: Policy, case: ClaimCase, line: LineCase, readings: Mapping[str, str] | None = None) -> Judgement:
     """Judges one line by all rules of the claim's reason that hold under `readings` (entry → reading; an entry that is
     not named is read as the register has chosen)."""
+    return conclude(hear(policy, case, line), case, policy.plan(case.reason).holding(readings))
+
+
+def hear(policy: Policy, case: ClaimCase, line: LineCase) -> Heard:
+    """What every rule of the claim's reason says about a line: readings only choose among the rules."""
     situation = case.situation(line)
+    plan = policy.plan(case.reason)
+    voices = tuple(
+        (rule, _apply(policy, rule, case, line)) for rule in plan.judged if speaks(rule, case, line, situation)
+    )
+    always: tuple[Finding, ...] = ()
+    if not policy.has_clause_for(case.reason):
+        clause = policy.other_reasons.clause
+        text = policy.wording(clause) or f"No clause covers the reason {case.reason}."
+        always = (Finding("no-clause", clause, "refer", Step.REVIEW_NOW, text),)
+    return Heard(voices, always, _contradictions(plan.asks, line))
+
+
+def conclude(heard: Heard, case: ClaimCase, holding: Container[str]) -> Judgement:
+    """What a line comes to by the rules named in `holding`. Of several remedies the first counts."""
     findings: list[Finding] = []
-    remedy: Wants | None = None
-    settled = False
-    for rule in policy.eligibility_rules(case.reason):
-        if not (policy.holds(rule, readings) and speaks(rule, case, line, situation)):
+    step, remedy, settled = Step.GO, None, False
+    for rule, finding in heard.voices:
+        if rule.id not in holding:
             continue
         if isinstance(rule, Remedy):
             if settled:
                 continue
-            settled = True
-            remedy = _remedy(rule, case)
-        findings.append(_apply(policy, rule, case, line))
-    if not policy.has_clause_for(case.reason):
-        clause = policy.other_reasons.clause
-        text = policy.wording(clause) or f"No clause covers the reason {case.reason}."
-        findings.append(Finding("no-clause", clause, "refer", Step.REVIEW_NOW, text))
-    elif not settled and not any(finding.step in _UNSETTLED for finding in findings):
-        findings.append(Finding("no-remedy", None, "refer", Step.REVIEW_NOW, "No rule says what this leads to."))
-    step = min((finding.step for finding in findings), default=Step.GO)
-    return Judgement(step, remedy, (*findings, *_contradictions(policy, case, line)))
+            settled, remedy = True, _remedy(rule, case)
+        findings.append(finding)
+        step = min(step, finding.step)
+    for finding in heard.always:
+        findings.append(finding)
+        step = min(step, finding.step)
+    if not (settled or heard.always or any(finding.step in _UNSETTLED for finding in findings)):
+        findings.append(_NO_REMEDY)
+        step = Step.REVIEW_NOW
+    return Judgement(step, remedy, (*findings, *heard.aside))
 
 
 def speaks(rule: EligibilityRule, case: ClaimCase, line: LineCase, situation: Situation | None = None) -> bool:
@@ -105,24 +135,24 @@ def speaks(rule: EligibilityRule, case: ClaimCase, line: LineCase, situation: Si
 
 
 def _apply(policy: Policy, rule: EligibilityRule, case: ClaimCase, line: LineCase) -> Finding:
-    say: Callable[[Effect, Step, str], Finding] = lambda effect, step, seen: Finding(  # noqa: E731
-        rule.id, rule.clause, effect, step, f"{policy.wording(rule.clause)} ({seen})"
-    )
+    effect: Effect
     match rule:
         case Window():
-            return say(*_window(rule, case))
+            effect, step, seen = _window(rule, case)
         case Condition():
-            return say(*_condition(rule, case, line))
+            effect, step, seen = _condition(rule, case, line)
         case Exclusion():
-            return say(*_exclusion(rule, case, line))
+            effect, step, seen = _exclusion(rule, case, line)
         case Wait():
-            return say(*_wait(rule, case, line))
+            effect, step, seen = _wait(rule, case, line)
         case Remedy():
-            if rule.gives == "review":
-                return say("refer", Step.REVIEW_NOW, "a person decides what this leads to")
-            return say("allow", Step.GO, f"leads to a {_remedy(rule, case)}")
+            remedy = _remedy(rule, case)
+            effect, step, seen = "allow", Step.GO, f"leads to a {remedy}"
+            if remedy is None:
+                effect, step, seen = "refer", Step.REVIEW_NOW, "a person decides what this leads to"
         case _:
             assert_never(rule)
+    return Finding(rule.id, rule.clause, effect, step, f"{policy.wording(rule.clause)} ({seen})")
 
 
 def _window(rule: Window, case: ClaimCase) -> tuple[Effect, Step, str]:
@@ -210,22 +240,14 @@ def _one_of(steps: set[Step], seen: str) -> tuple[Effect, Step, str]:
     return ("deny" if step is Step.REJECT else "refer"), step, seen
 
 
-def _contradictions(policy: Policy, case: ClaimCase, line: LineCase) -> tuple[Finding, ...]:
+def _contradictions(asks: Mapping[str, str], line: LineCase) -> tuple[Finding, ...]:
     """What the customer stated and the inspection found otherwise; named under the clause that asks for the fact."""
     found = []
     for fact, value in line.stated.items():
         others = [other for other in line.found.get(fact, ()) if other != value]
         if others:
-            clause = next(
-                (
-                    rule.clause
-                    for rule in policy.eligibility_rules(case.reason)
-                    if isinstance(rule, Condition | Exclusion) and rule.fact == fact
-                ),
-                None,
-            )
             text = f"{fact}: stated {_word(value)}, the inspection found {', '.join(_word(other) for other in others)}"
-            found.append(Finding("contradiction", clause, "info", Step.GO, text))
+            found.append(Finding("contradiction", asks.get(fact), "info", Step.GO, text))
     return tuple(found)
 
 

@@ -14,24 +14,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
-from shared.policy.rules import (
-    Cap,
-    Clause,
-    Cost,
-    EligibilityRule,
-    Fee,
-    MoneyRule,
-    Name,
-    Part,
-    Reason,
-    Remedy,
-    Rule,
-    Share,
-    Situation,
-    Wait,
-    eligibility_rule,
-    money_rule,
-)
+from shared.policy.plan import Plan, holds, lay_out
+from shared.policy.rules import Clause, MoneyRule, Name, Part, Reason, Rule, Situation
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
@@ -98,77 +82,63 @@ class Policy(Part):
         return hashlib.sha256(form.encode()).hexdigest()
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy that may say something else, and so has a digest of its own."""
+        """A copy that may say something else, and so has a digest and plans of its own."""
         copied = super().model_copy(update=update, deep=deep)
-        copied.__dict__.pop("digest", None)
+        for cached in ("digest", "_plans"):
+            copied.__dict__.pop(cached, None)
         return copied
 
     def covers(self, placed_at: datetime) -> bool:
         """Whether this version was in force at that instant."""
         return self.in_force_from <= placed_at and (self.in_force_until is None or placed_at < self.in_force_until)
 
-    def reading(self, entry: str, readings: Mapping[str, str] | None = None) -> str | None:
-        """How an entry is read: as `readings` says, else as the register has chosen, else None."""
-        if readings is not None and entry in readings:
-            return readings[entry]
-        return self.register_[entry].chosen
+    def plan(self, reason: str) -> Plan:
+        """The rules of a reason, laid out; for a reason without a clause those of `other_reasons`."""
+        plan = self._plans.get(reason)
+        if plan is None:
+            rules = [self.rules[name] for name in self.names_of(reason)]
+            plan = self._plans[reason] = lay_out(rules, self.register_)
+        return plan
+
+    @cached_property
+    def _plans(self) -> dict[str, Plan]:
+        return {}
 
     def holds(self, rule: Rule, readings: Mapping[str, str] | None = None) -> bool:
-        """Whether a rule holds under these readings (entry → reading). An entry that is neither in `readings` nor
-        chosen in the register makes its rules not hold."""
-        return all(self.reading(entry, readings) == reading for entry, reading in rule.under.items())
+        """Whether a rule holds under these readings (entry → reading; one not named is read as it was chosen)."""
+        return holds(rule, self.register_, readings)
 
     def names_of(self, reason: str) -> tuple[str, ...]:
         """The names of a reason's rules, in order; those of `other_reasons` for a reason without a clause."""
         return next((names for of, names in self.reasons.items() if of == reason), self.other_reasons.rules)
 
     def has_clause_for(self, reason: str) -> bool:
-        return any(of == reason for of in self.reasons)
+        """Whether the reason has rules of its own."""
+        return reason in self.reasons
 
     def rules_of(self, reason: str) -> tuple[Rule, ...]:
         """All rules of a reason, in order; those of `other_reasons` for a reason without a clause."""
-        return tuple(self.rules[name] for name in self.names_of(reason))
-
-    def eligibility_rules(self, reason: str) -> tuple[EligibilityRule, ...]:
-        return tuple(found for rule in self.rules_of(reason) if (found := eligibility_rule(rule)) is not None)
+        return self.plan(reason).rules
 
     def money_rules(
         self, reason: str, situation: Situation, readings: Mapping[str, str] | None = None
     ) -> tuple[MoneyRule, ...]:
         """The money rules of a reason that hold in this situation under these readings, in order.
 
-        For a review-entry (such as `withdrawal-fee-base`) call it once for each of `review_entries`' readings.
+        For a review-entry (such as `withdrawal-fee-base`) call it once for each of its readings.
         """
-        found = (money_rule(rule) for rule in self.rules_of(reason) if self.holds(rule, readings))
-        return tuple(rule for rule in found if rule is not None and rule.when.holds(situation))
+        rules = self.plan(reason).priced
+        return tuple(rule for rule in rules if rule.when.holds(situation) and self.holds(rule, readings))
 
     def review_entries(self, reason: str, side: Literal["eligibility", "money"]) -> tuple[str, ...]:
         """The entries with `on_difference: review` that rules of this side and reason depend on, in register order."""
-        of_side = eligibility_rule if side == "eligibility" else money_rule
-        used = {entry for rule in self.rules_of(reason) if of_side(rule) is not None for entry in rule.under}
-        return tuple(name for name, entry in self.register_.items() if name in used and entry.on_difference == "review")
+        plan = self.plan(reason)
+        return plan.review_judged if side == "eligibility" else plan.review_priced
 
     def waits_for_seller(self, reason: str) -> bool:
-        return any(isinstance(rule, Wait) and rule.for_ == "seller" for rule in self.rules_of(reason))
+        """Whether claims of this reason wait for a seller's answer."""
+        return self.plan(reason).waits_for_seller
 
     def wording(self, clause: str | None) -> str:
         """A clause's English wording; empty for none."""
         return "" if clause is None else self.clauses[clause].en
-
-
-__all__ = [
-    "Cap",
-    "Cost",
-    "Deadlines",
-    "Entry",
-    "Fee",
-    "MoneyRule",
-    "OtherReasons",
-    "Policy",
-    "Reason",
-    "Remedy",
-    "Rule",
-    "Share",
-    "Situation",
-    "Wording",
-]

@@ -4,16 +4,15 @@ Where the register says `review`, all readings are evaluated, in all combination
 so; one on which they differ goes to a person, at once where no inspection can change the point, otherwise after it.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import product
 
 from shared.policy.case import ClaimCase, LineCase
-from shared.policy.judge import REVIEW, WAITING, Finding, Judgement, Step, judge, speaks
+from shared.policy.judge import REVIEW, WAITING, Finding, Judgement, Step, conclude, hear
 from shared.policy.model import Policy
+from shared.policy.plan import Combination
 from shared.policy.rules import Wants
 
-Combination = Mapping[str, str]
 Amount = Callable[[tuple[str, ...]], str | None]
 """Line ids → the refund that these lines would give, a decimal string, or None where nobody can say."""
 
@@ -52,26 +51,37 @@ class JudgedClaim:
 
 def judge_claim(policy: Policy, case: ClaimCase, amount: Amount) -> JudgedClaim:
     """Judges every line of a claim, whatever its reason."""
-    met = _met(policy, case)
-    entries = tuple(entry for entry in policy.review_entries(case.reason, "eligibility") if entry in met)
-    combinations: list[Combination] = [
-        dict(zip(entries, readings, strict=True))
-        for readings in product(*(tuple(policy.register_[entry].readings) for entry in entries))
-    ]
-    table = [[judge(policy, case, line, readings) for readings in combinations] for line in case.lines]
-    lines = tuple(_merge(policy, line, combinations, row) for line, row in zip(case.lines, table, strict=True))
+    plan = policy.plan(case.reason)
+    heard = [hear(policy, case, line) for line in case.lines]
+    used = {entry for one in heard for rule, _ in one.voices for entry in rule.under}
+    entries = tuple(entry for entry in plan.review_judged if entry in used)
+    combinations = plan.combinations(entries)
+    table = [[conclude(one, case, holding) for _, holding in combinations] for one in heard]
+    readings = [one for one, _ in combinations]
+    lines = tuple(_merge(policy, line, readings, row) for line, row in zip(case.lines, table, strict=True))
     step = whole(line.step for line in lines)
-    if step in WAITING:
-        shown: tuple[Shown, ...] = ()
-    else:
+    shown: tuple[Shown, ...] = ()
+    if step not in WAITING:
+        once = _once(amount)
         shown = tuple(
-            _show(policy, entry, case, combinations, table, amount)
-            if entry in entries
-            else Shown(entry, policy.register_[entry].chosen)
-            for entry in met
+            _show(policy, entry, case, readings, table, once) if entry in entries else Shown(entry, point.chosen)
+            for entry, point in policy.register_.items()
+            if entry in used
         )
     remedies = (line.remedy for line in lines if line.step is not Step.REJECT)
     return JudgedClaim(lines, step, next((remedy for remedy in remedies if remedy), None), shown)
+
+
+def _once(amount: Amount) -> Amount:
+    """The same, asked once for the same lines."""
+    known: dict[tuple[str, ...], str | None] = {}
+
+    def asked(lines: tuple[str, ...]) -> str | None:
+        if lines not in known:
+            known[lines] = amount(lines)
+        return known[lines]
+
+    return asked
 
 
 def whole(steps: Iterable[Step]) -> Step:
@@ -79,19 +89,9 @@ def whole(steps: Iterable[Step]) -> Step:
     return min((step for step in steps if step is not Step.REJECT), default=Step.REJECT)
 
 
-def _met(policy: Policy, case: ClaimCase) -> tuple[str, ...]:
-    """The open points on which a rule that speaks about a line of this claim depends, in register order."""
-    used = {
-        entry
-        for rule in policy.eligibility_rules(case.reason)
-        if rule.under
-        for entry in rule.under
-        if any(speaks(rule, case, line) for line in case.lines)
-    }
-    return tuple(entry for entry in policy.register_ if entry in used)
-
-
 def _merge(policy: Policy, line: LineCase, combinations: list[Combination], row: list[Judgement]) -> JudgedLine:
+    if len(row) == 1:
+        return JudgedLine(line, row[0].step, row[0].remedy, row[0].findings)
     ends = {(one.step, one.remedy) for one in row}
     findings = tuple(dict.fromkeys(finding for one in row for finding in one.findings))
     common = tuple(finding for finding in findings if all(finding in one.findings for one in row))
