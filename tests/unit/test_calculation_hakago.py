@@ -163,6 +163,7 @@ def test_the_same_answer_assessed_again_makes_no_decision() -> None:
     stage.partial(300_000)
     assert len(stage.decided()) == 1
     assert not stage.referred()
+    assert stage.notes[-1] == "assessment 2 without effect"
 
 
 def test_a_resend_after_a_refund_is_for_a_person() -> None:

@@ -63,6 +63,15 @@ def test_an_assessment_twice_is_decided_once() -> None:
     assert stage.notes[-1] == "assessment 1 came again"
 
 
+def test_another_assessment_of_a_decided_claim_has_no_effect() -> None:
+    stage = Stage()
+    stage.admit()
+    stage.assess()
+    assert stage.assess() == []
+    assert stage.assess(status="rejected", remedy=None) == []
+    assert stage.notes[-1] == "assessment 3 without effect"
+
+
 def test_an_older_assessment_has_no_effect() -> None:
     stage = Stage()
     stage.admit()

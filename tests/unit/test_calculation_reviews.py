@@ -450,12 +450,21 @@ def test_the_latest_report_counts_whatever_came_first() -> None:
     assert stage.settle("succeeded", at=early) == [], "of two at once the first"
 
 
-def test_a_refund_that_succeeded_after_all_is_given_again() -> None:
-    stage = refunded()
+@pytest.mark.parametrize("payments", [(10_500_000,), (10_000_000, 500_000)])
+def test_a_refund_that_succeeded_after_all_is_given_again(payments: tuple[int, ...]) -> None:
+    stage = refunded(payments=payments)
     stage.settle("failed", at=START + timedelta(days=1))
     stage.settle("succeeded", at=START + timedelta(days=2))
     assert stage.order.left() == 500_000
     assert not stage.order.claims["a"].in_review
+
+
+def test_so_is_one_of_all_that_was_paid() -> None:
+    stage = waiting()
+    stage.review(amount=10_500_000)
+    stage.settle("failed", at=START + timedelta(days=1))
+    stage.settle("succeeded", at=START + timedelta(days=2))
+    assert stage.order.left() == 0
 
 
 def test_but_not_when_a_person_has_had_it_instructed_again() -> None:
