@@ -14,7 +14,7 @@ from typing import Any, Final
 from cli.reading import Seen
 from cli.sample.day import FILES
 from cli.sending import Outgoing, binary
-from cli.story import clauses, telling, told
+from cli.story import clauses, is_stale, telling, told
 from cli.words import amount, clean
 from shared.events.topics import INPUT_TOPIC_OF
 
@@ -124,7 +124,8 @@ class Board:
                 claim.refused += codes
                 yield f"{clean(name):<7} {clean(data['merchant']):<10} refused: {clean(', '.join(codes))}"
             case "claim.assessed.v1":
-                claim.awaiting = data["awaiting"]
+                if not is_stale(data, claim.decisions[-1] if claim.decisions else None):
+                    claim.awaiting = data["awaiting"]
             case "claim.decided.v1":
                 claim.awaiting = None
                 claim.decisions.append(data)

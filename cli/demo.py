@@ -45,8 +45,11 @@ def demo(
         if against is None:
             plan = Plan.from_environment(DataFolder.at(data))
             plan.data.create()
-            with plan.data.held():
-                pass  # refuse before anything is downloaded
+            if plan.data.is_held():  # refuse before anything is downloaded
+                raise StackError(
+                    f"a stack is running in {plan.data.root}: give it the day with `claims demo --against HOST:PORT` "
+                    "(`claims status` shows its Kafka), or stop it with `claims down`"
+                )
             prepare(plan)
         else:
             plan = None
@@ -73,7 +76,7 @@ async def _main(plan: Plan | None, kafka: str | None) -> int:
 @contextlib.asynccontextmanager
 async def _stack(plan: Plan) -> AsyncIterator[str]:
     """A stack of our own, ready; stopped at the end however it comes."""
-    supervisor = Supervisor(plan)
+    supervisor = Supervisor(plan, lambda source, line: typer.echo(f"  {line}") if source == "supervisor" else None)
     began = time.monotonic()
     typer.echo(f"Starting Kafka, PostgreSQL, mail and the services in {plan.data.root} …")
     try:

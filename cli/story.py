@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 from cli.reading import Seen
@@ -74,6 +75,16 @@ def refund_of(data: Data) -> str:
         return ""
     items = ", ".join(f"{item['item']} {amount(item['amount'], '')}" for item in refund["breakdown"])
     return f"{money(refund)} ({items})" if items else money(refund)
+
+
+def is_stale(assessed: Data, decided: Data | None) -> bool:
+    """Whether an assessment that was written after a decision tells of what was before it: eligibility and
+    refund-calculation write side by side, so that a cancellation or a review may close a claim first."""
+    if decided is None:
+        return False
+    if decided["outcome"] == "cancelled":
+        return True
+    return datetime.fromisoformat(assessed["since"]) <= datetime.fromisoformat(decided["decided_at"])
 
 
 def _placed(data: Data) -> list[str]:

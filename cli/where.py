@@ -16,7 +16,7 @@ from cli.listen import as_object
 from cli.place import Kafka, kafka_of
 from cli.reading import Seen, Topics
 from cli.stack.errors import StackError
-from cli.story import readings_of, told
+from cli.story import is_stale, readings_of, told
 from cli.terminal import DATA, Data, refusals
 from cli.words import amount, clean
 from shared.events.fields import normalise_id
@@ -45,13 +45,17 @@ class Way:
     def end(self) -> str:
         """Where the claim is now."""
         state = "not admitted"
+        decided = None
         for one in self.records:
             data = one.data or {}
             if "dlq_reason" in one.headers:
                 continue
-            if one.type == "claim.assessed.v1" and data.get("status") == "awaiting":
+            if one.type == "claim.assessed.v1":
+                if data.get("status") != "awaiting" or is_stale(data, decided):
+                    continue
                 state = f"awaiting {data.get('awaiting')}" + (", overdue" if data.get("overdue") else "")
             elif one.type == "claim.decided.v1":
+                decided = data
                 state = f"decided: {data.get('outcome')}"
             elif one.type in ("claim.refused.v1", "claim.parked.v1") and state in ("not admitted", "parked", "refused"):
                 state = one.type.split(".")[1]

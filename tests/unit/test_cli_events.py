@@ -169,3 +169,12 @@ def test_amounts_are_grouped() -> None:
     assert amount("-300000", "") == "-300,000"
     assert amount("12.50", "USD") == "12.50 USD"
     assert amount("?", "USD") == "? USD"
+
+
+def test_an_assessment_from_before_the_decision_does_not_reopen_the_claim() -> None:
+    assessed = example("claim.assessed.v1") | {"status": "awaiting", "awaiting": "review"}
+    decided = example("claim.decided.v1") | {"decided_at": "2026-11-10T10:00:00.500Z"}
+    for since, end in (("10:00:00.499Z", "decided: refund"), ("10:00:00.501Z", "awaiting review")):
+        later = record("claim.assessed.v1", assessed | {"since": f"2026-11-10T{since}"}, "assessments.v1", 2)
+        way = Way("gejet-mall", "c-1", [], [record("claim.decided.v1", decided, at=1), later])
+        assert way.end.startswith(end)
