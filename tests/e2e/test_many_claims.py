@@ -55,7 +55,8 @@ def events_of(number: int, run: str) -> Iterable[Message]:
         | {
             "placed_at": ORDER_PLACED,
             "currency": currency,
-            "customer": {"customer_id": f"k{number % 97}", "locale": "vi-VN"},
+            "customer": {"customer_id": f"k{number % 97}", "locale": "vi-VN"}
+            | ({"email": f"k{number}@example.com"} if number % 5 == 0 else {}),
             "lines": [{"line_id": "1", "sku": "S", "title": "T", "quantity": 1, "unit_price": "1000000"}],
             "discount": "0",
             "shipping": {"amount": "150000", "carrier": "post", "collect": False},
