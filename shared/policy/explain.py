@@ -8,7 +8,7 @@ from typing import Final, assert_never
 
 from shared.policy.case import ClaimCase, LineCase
 from shared.policy.check import FACTS
-from shared.policy.judge import REVIEW, Finding, Step, judge, speaks
+from shared.policy.judge import REVIEW, Finding, Judgement, Step, judge, speaks
 from shared.policy.model import Policy
 from shared.policy.rules import (
     Condition,
@@ -23,6 +23,7 @@ from shared.policy.rules import (
     eligibility_rule,
 )
 
+NOT_HELD: Final = "does not hold"
 SAYS: Final[Mapping[str, str]] = {"allow": "allows", "deny": "denies", "refer": "refers", "info": "notes"}
 _BAD: Final = REVIEW | {Step.REJECT}
 _PHRASES: Final[Mapping[str, str]] = {
@@ -82,21 +83,26 @@ def explain(policy: Policy, case: ClaimCase) -> tuple[Explained, ...]:
 
 
 def _explain_line(policy: Policy, case: ClaimCase, line: LineCase) -> Explained:
+    combinations = tuple(_combinations(policy, case))
+    judged = [judge(policy, case, line, readings) for readings in combinations]
     said: dict[Said, None] = {}
-    steps = []
-    for readings in _combinations(policy, case):
-        judged = judge(policy, case, line, readings)
-        steps.append(judged.step)
-        by_rule = {finding.rule: finding for finding in judged.findings}
-        for rule in policy.rules_of(case.reason):
-            found = eligibility_rule(rule)
-            if found is not None:
-                said[_said(policy, found, case, line, readings, by_rule.get(rule.id))] = None
-        for finding in judged.findings:
+    for rule in policy.plan(case.reason).judged:
+        rows = {
+            _said(policy, rule, case, line, readings, _finding(one, rule.id)): None
+            for readings, one in zip(combinations, judged, strict=True)
+        }
+        holding = {row: None for row in rows if row.verdict != NOT_HELD}
+        said |= holding or rows
+    for one in judged:
+        for finding in one.findings:
             if finding.rule not in policy.rules:
                 said[Said(finding.rule, "", finding.clause, SAYS[finding.effect], finding.text)] = None
     otherwise, then = _otherwise(policy, case, line)
-    return Explained(line.line_id, min(steps), tuple(said), otherwise, then)
+    return Explained(line.line_id, min(one.step for one in judged), tuple(said), otherwise, then)
+
+
+def _finding(judged: Judgement, rule: str) -> Finding | None:
+    return next((finding for finding in judged.findings if finding.rule == rule), None)
 
 
 def _said(
@@ -113,7 +119,7 @@ def _said(
         return Said(rule.id, rule.kind, rule.clause, SAYS[finding.effect], finding.text, reading)
     if not policy.holds(rule, readings):
         others = ", ".join(f"{entry} read otherwise than {one}" for entry, one in rule.under.items())
-        return Said(rule.id, rule.kind, rule.clause, "does not hold", others, "")
+        return Said(rule.id, rule.kind, rule.clause, NOT_HELD, others, "")
     if not speaks(rule, case, line):
         return Said(rule.id, rule.kind, rule.clause, "does not apply", _why_silent(rule, case.situation(line)), reading)
     return Said(rule.id, rule.kind, rule.clause, "not reached", "an earlier remedy counts", reading)
