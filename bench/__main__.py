@@ -1,0 +1,210 @@
+"""`python -m bench` measures, `python -m bench profile` shows where the services spend their time (docs/speed.md)."""
+
+import asyncio
+import json
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+
+from bench import machine, ours, references
+from bench.measure import Run
+from bench.profile import profiled
+from bench.references import NotRun, Way
+from bench.report import RECORDED, Report, fallen, recorded_ratio
+from bench.shape import Stage
+from bench.stack import BenchStack, running
+
+WAYS: Final[tuple[Way, ...]] = ("floor", "naive", "kafka streams")
+RUN_LIMIT: Final = 600.0
+app = typer.Typer(add_completion=False, no_args_is_help=False)
+console = Console(stderr=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much is measured."""
+
+    claims: int = 12_000
+    floor_claims: int = 60_000
+    naive_claims: int = 120
+    window: int = 6_000
+    rounds: int = 3
+    latency_seconds: float = 15.0
+    rates: tuple[float, ...] = (10.0, 100.0, 1000.0)
+    sustained: int = 50_000
+    ways: tuple[Way, ...] = WAYS
+
+
+DEFAULT: Final = Sizes()
+SHORT: Final = Sizes(
+    claims=4_000, floor_claims=20_000, rounds=1, latency_seconds=0.0, rates=(), sustained=0, ways=("floor",)
+)
+
+
+@app.callback(invoke_without_command=True)
+def run(
+    context: typer.Context,
+    claims: Annotated[int, typer.Option(min=100, help="Claims of ours in a round.")] = DEFAULT.claims,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; each runs every way once.")] = DEFAULT.rounds,
+    latency_seconds: Annotated[float, typer.Option(help="Seconds at each rate; 0: none.")] = DEFAULT.latency_seconds,
+    sustained: Annotated[int, typer.Option(help="Claims of one long run at the end; 0: none.")] = DEFAULT.sustained,
+    window: Annotated[int, typer.Option(min=100, help="Claims under way at once.")] = DEFAULT.window,
+    against: Annotated[
+        str, typer.Option(help="The ways to compare with, by commas; empty: ours alone.")
+    ] = "floor,naive,kafka streams",
+    short: Annotated[bool, typer.Option("--short", help="The guard: fails when ratio_to_floor has fallen.")] = False,
+    record: Annotated[bool, typer.Option("--record", help="Record this ratio_to_floor for the guard.")] = False,
+    json_file: Annotated[Path, typer.Option("--json", help="Where the figures go.")] = Path("bench.json"),
+    data: Annotated[Path | None, typer.Option(help="Folder of the stack; left out: one that is removed.")] = None,
+) -> None:
+    """Measure ours against a raw loop, a naive service and Kafka Streams, in interleaved rounds on one stack."""
+    if context.invoked_subcommand is not None:
+        return
+    sizes = SHORT
+    if not short:
+        sizes = Sizes(
+            claims=claims,
+            rounds=rounds,
+            latency_seconds=latency_seconds,
+            sustained=sustained,
+            window=window,
+            ways=_named(against),
+        )
+    with _folder(data) as folder:
+        report = asyncio.run(_measure(sizes, folder))
+    report.write(json_file)
+    report.show(Console())
+    ratio = report.ratio("floor")
+    if record and ratio is not None:
+        facts = {"ratio_to_floor": ratio["median"], "machine": dict(report.machine)}
+        RECORDED.write_text(json.dumps(facts, indent=1) + "\n")
+    if short:
+        raise typer.Exit(_guard(ratio["median"] if ratio else 0.0))
+
+
+def _named(against: str) -> tuple[Way, ...]:
+    names = {name.strip() for name in against.split(",") if name.strip()}
+    if unknown := names - set(WAYS):
+        raise typer.BadParameter(
+            f"{', '.join(sorted(unknown))}: the ways are {', '.join(WAYS)}", param_hint="--against"
+        )
+    return tuple(way for way in WAYS if way in names)
+
+
+@app.command()
+def profile(
+    folder: Annotated[Path, typer.Option(help="Where the profiles go.")] = Path("profiles"),
+    seconds: Annotated[int, typer.Option(min=2, help="Seconds of recording.")] = 15,
+    claims: Annotated[int, typer.Option(min=100, help="Claims poured in meanwhile.")] = 20_000,
+    data: Annotated[Path | None, typer.Option(help="Folder of the stack; left out: one that is removed.")] = None,
+) -> None:
+    """A flame graph of each service under load (speedscope, https://speedscope.app) and a table of its functions."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with _folder(data) as place:
+        for line in asyncio.run(profiled(place, folder, seconds, claims)):
+            print(line)
+
+
+class _folder(tempfile.TemporaryDirectory[str]):  # noqa: N801 - used as a function
+    """The stack's folder: the one named, kept; otherwise one that is removed."""
+
+    def __init__(self, named: Path | None) -> None:
+        self._named = named
+        super().__init__(prefix="makegood-bench-", ignore_cleanup_errors=True)
+
+    def __enter__(self) -> Path:  # type: ignore[override]  # a path serves us better than its name
+        return self._named or Path(super().__enter__())
+
+
+async def _measure(sizes: Sizes, folder: Path) -> Report:
+    report = Report(machine.facts())
+    if "kafka streams" in sizes.ways:
+        try:
+            references.build_streams()
+        except NotRun as why:
+            report.not_run["kafka streams"] = str(why)
+    async with running(folder) as stack:
+        _, shape = await _ours(stack, "warm", 2_000, sizes)
+        report.shape = shape
+        for number in range(1, sizes.rounds + 1):
+            report.rounds.append(await _round(stack, shape, number, sizes, report))
+        if sizes.latency_seconds:
+            await _latencies(stack, sizes, report)
+        if sizes.sustained:
+            await _sustained(stack, sizes, report)
+    return report
+
+
+async def _ours(stack: BenchStack, tag: str, number: int, sizes: Sizes) -> tuple[Run, tuple[Stage, ...]]:
+    _say(f"ours, {number:,} claims ({tag})")
+    result = await ours.measured(stack, tag, number, sizes.window, RUN_LIMIT)
+    _say(f"  {result[0].per_second:,.0f}/s, {result[0].cpu_us_in_all:,.0f} µs; left {result[0].left}")
+    await stack.hold()
+    await stack.forget_mails()
+    return result
+
+
+async def _round(
+    stack: BenchStack, shape: tuple[Stage, ...], number: int, sizes: Sizes, report: Report
+) -> dict[str, Run]:
+    found: dict[str, Run] = {}
+    for way in sizes.ways:
+        if way in report.not_run:
+            continue
+        claims = sizes.naive_claims if way == "naive" else sizes.floor_claims
+        warm = 10 if way == "naive" else claims // 4
+        window = 100 if way == "naive" else 4 * sizes.window
+        try:
+            found[way] = await references.measured(
+                way, stack, shape, claims_=claims, warm=warm, window=window, tag=f"r{number}", limit=RUN_LIMIT
+            )
+        except NotRun as why:
+            report.not_run[way] = str(why)
+            continue
+        _say(f"{way}: {found[way].per_second:,.0f}/s, {found[way].cpu_us_in_all:,.0f} µs (round {number})")
+    await stack.release()
+    found["ours"], _ = await _ours(stack, f"r{number}", sizes.claims, sizes)
+    return found
+
+
+async def _latencies(stack: BenchStack, sizes: Sizes, report: Report) -> None:
+    await stack.release()
+    for number in range(1, max(3, sizes.rounds) + 1):
+        for rate in sizes.rates:
+            one = await ours.latency(stack, f"l{number}x{rate:g}", rate, sizes.latency_seconds, 90.0)
+            report.latencies.append(one)
+            _say(f"latency at {rate:g}/s: decision {one.decision_ms}, instruction {one.instruction_ms}")
+    await stack.hold()
+    await stack.forget_mails()
+
+
+async def _sustained(stack: BenchStack, sizes: Sizes, report: Report) -> None:
+    before = {part: machine.folder_bytes(stack.folder(part)) for part in ("kafka", "postgres")}
+    await stack.release()
+    report.sustained, _ = await _ours(stack, "sustained", sizes.sustained, sizes)
+    for part, size in before.items():
+        report.disk_bytes[part] = (machine.folder_bytes(stack.folder(part)) - size) / sizes.sustained
+
+
+def _guard(ratio: float) -> int:
+    recorded = recorded_ratio()
+    if recorded is None:
+        print(f"ratio_to_floor is {ratio:.3f}; nothing is recorded yet (python -m bench --short --record)")
+        return 0
+    verdict = "has fallen by more than a third" if fallen(ratio, recorded) else "holds"
+    print(f"ratio_to_floor {verdict}: {ratio:.3f}, recorded {recorded:.3f}")
+    return int(fallen(ratio, recorded))
+
+
+def _say(line: str) -> None:
+    console.print(f"{time.strftime('%H:%M:%S')} {line}", highlight=False, markup=False)
+
+
+if __name__ == "__main__":
+    sys.exit(app())
