@@ -372,6 +372,20 @@ def test_postage_is_paid_though_the_review_was_read_before_the_assessment_that_o
     assert stage.review(amount=300_000) == []
 
 
+def test_late_postage_is_only_what_the_staff_decision_did_not_add() -> None:
+    stage = hakago()
+    stage.admit(reason="wrong_item")
+    stage.returned("r-1", 100_000)
+    stage.refused_by_seller({"r-1": 100_000})
+    stage.returned("r-2", 50_000)
+    stage.review(amount=300_000)
+    stage.refused_by_seller({"r-1": 100_000, "r-2": 50_000})
+    assert [breakdown(one).get("return_postage") for one in stage.decided()] == [100_000, 50_000]
+    assert stage.review(amount=300_000) == [], "all of it stands beside the staff amount"
+    stage.review(amount=299_999)
+    assert stage.refusals() == ["lower_than_given"]
+
+
 def test_a_return_after_the_staff_decision_pays_no_postage() -> None:
     stage = hakago()
     stage.admit(reason="wrong_item")

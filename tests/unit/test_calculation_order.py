@@ -25,6 +25,11 @@ def test_all_that_came_before_the_admission_is_applied_in_its_order() -> None:
     stage.cancel()
     stage.review(amount=2_000_000)
     stage.take(admission)
+    assert stage.notes[3:] == [
+        "refund decided by staff:sara: 1000000 IRR",
+        "cancelled after it was closed: without effect",
+        "refund decided by staff:sara: 1000000 IRR",
+    ]
     assert [breakdown(one) for one in stage.decided()] == [{"compensation": 1_000_000}, {"compensation": 1_000_000}]
 
 
@@ -91,6 +96,15 @@ def test_units_of_two_claims_are_never_refunded_twice() -> None:
         "as-assessed": "2000000",
         "without-those-units": "1000000",
     }
+
+
+def test_a_decision_knows_whether_it_was_instructed() -> None:
+    stage = Stage(lines=(Line(1_000, 2),))
+    stage.admit("a", units={1: [1]})
+    stage.assess("a")
+    stage.admit("b", units={1: [2]})
+    stage.assess("b", remedy="replacement")
+    assert [claim.decisions[0].status for claim in stage.order.claims.values()] == ["instructed", "none"]
 
 
 def test_a_replaced_unit_may_be_claimed_and_refunded() -> None:
@@ -204,6 +218,7 @@ def test_a_refund_id_is_the_same_for_the_same_decision_and_no_other() -> None:
         ([0, 5], 3, [(1, 3)]),
         ([5, 0, 2], 6, [(0, 5), (2, 1)]),
         ([5], 7, [(0, 5), (None, 2)]),
+        ([1, 5], 7, [(0, 1), (1, 5), (None, 1)]),
         ([0], 2, [(None, 2)]),
         ([5], 0, []),
     ],
