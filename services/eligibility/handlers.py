@@ -12,7 +12,17 @@ from services.eligibility.domain import assess
 from services.eligibility.facts import ClaimState, Told, look_again, tell
 from services.eligibility.store import ClaimKey, OrderKey, StateRow
 from shared.bus import Record, Work, order_key
-from shared.events import BadEvent, ClaimAssessed, ClaimReviewed, OrderDelivered, SellerAnswered, dump, parse_data
+from shared.events import (
+    BadEvent,
+    ClaimAssessed,
+    ClaimCancelled,
+    ClaimReviewed,
+    OrderDelivered,
+    ReturnReceived,
+    SellerAnswered,
+    dump,
+    parse_data,
+)
 from shared.events.topics import ASSESSMENTS, READERS
 from shared.policy.book import PolicyBook
 
@@ -117,8 +127,11 @@ class _Desk:
             if state is not self.states.get(key):
                 self.states[key] = state
                 self.lanes[key] = record.partition
-            if isinstance(event, SellerAnswered | ClaimReviewed):
-                self.work.history(state.merchant, state.claim_id, _noted(event), cause=record)
+            if note := _noted(event):
+                closed = assessed is None and bool(state.decisions or state.cancelled)
+                self.work.count("closed" if closed else "told")
+                what = f"{note}; the claim is closed: no effect" if closed else note
+                self.work.history(state.merchant, state.claim_id, what, cause=record)
             if assessed is not None:
                 self._emit(assessed, cause=record)
 
@@ -181,7 +194,18 @@ class _Desk:
         self.work.count(f"assessed_{assessed.awaiting or assessed.status}")
 
 
-def _noted(event: SellerAnswered | ClaimReviewed) -> str:
-    if isinstance(event, SellerAnswered):
-        return f"seller answered {event.answer} ({event.answer_id})"
-    return f"reviewed: {event.verdict} ({event.review_id})"
+def _noted(event: Told) -> str:
+    """What goes into a claim's history of a fact that came from outside; what the services say notes itself."""
+    match event:
+        case SellerAnswered():
+            return f"seller answered {event.answer} ({event.answer_id})"
+        case ReturnReceived():
+            return f"return received ({event.return_id})"
+        case ClaimReviewed():
+            return f"reviewed: {event.verdict} ({event.review_id})"
+        case ClaimCancelled():
+            return f"cancelled by {event.by}"
+        case OrderDelivered():
+            return f"delivered at {event.received_at.isoformat()}"
+        case _:
+            return ""

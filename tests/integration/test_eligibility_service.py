@@ -168,6 +168,25 @@ async def test_what_comes_before_its_claim_is_kept(bench: Bench) -> None:
     assert await bench.told() == ["c-1 eligible"]
 
 
+async def test_what_comes_to_a_closed_claim_is_kept_in_its_history(bench: Bench) -> None:
+    await bench.take(
+        bench.record(*write("admit", merchant="hakago", reason="wrong_item")),
+        bench.record(*write("refund_full", merchant="hakago")),
+    )
+    await bench.take(bench.record(*write("decide", merchant="hakago")))
+    await bench.take(bench.record(*write("give_back", merchant="hakago")))
+    async with bench.pool.acquire() as conn:
+        past = [row["what"] for row in await conn.fetch("SELECT what FROM history ORDER BY at, what")]
+    assert sorted(past) == sorted(
+        [
+            "assessed: awaiting seller",
+            "seller answered refund_full (a-1)",
+            "assessed: eligible",
+            "return received (r-1); the claim is closed: no effect",
+        ]
+    )
+
+
 async def test_what_it_cannot_read_is_a_dead_letter_and_its_neighbours_go_on(bench: Bench) -> None:
     type_, data = write("admit", "c-1")
     await bench.take(
