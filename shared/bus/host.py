@@ -22,6 +22,10 @@ from shared.settings import Settings
 log = structlog.get_logger(__name__)
 
 
+class DatabaseOlder(Exception):  # noqa: N818 - read as a sentence
+    """The service's database is behind what it has told Kafka: a backup was restored, or the database was lost."""
+
+
 class TopicsUnfit(Exception):  # noqa: N818 - read as a sentence
     """Topics are missing, or do not have the same number of partitions."""
 
@@ -34,7 +38,7 @@ class Host(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not 
         self._pipeline = pipeline
         self._committed: dict[TopicPartition, int] = {}
         self._commit_due = 0.0
-        self.failure: GaveUp | None = None
+        self.failure: GaveUp | DatabaseOlder | None = None
         self.assigned = False
         self.broker = KafkaBroker(
             settings.kafka, logger=None, graceful_timeout=settings.drain_seconds, allow_auto_create_topics=False
@@ -74,9 +78,29 @@ class Host(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not 
         except GaveUp as error:
             self._fail(error)
             return
-        for tp in assigned:
-            self._seek(tp.topic, tp.partition, lanes[tp.partition].positions.get(tp.topic, 0))
+        positions = {tp: lanes[tp.partition].positions.get(tp.topic, 0) for tp in assigned}
+        older = await self._older_than_kafka(positions)
+        if older:
+            self._fail(
+                DatabaseOlder(f"the database is older than Kafka: {older}; see docs/delivery.md, a restored database")
+            )
+            return
+        for tp, position in positions.items():
+            self._seek(tp.topic, tp.partition, position)
         log.info("lanes_claimed", lanes=sorted(lanes))
+
+    async def _older_than_kafka(self, positions: dict[TopicPartition, int]) -> str:
+        """Where Kafka was told a position that the database has not reached: it was restored, or lost.
+
+        Going on would give old numbers to new events, and readers would drop them as repeats.
+        """
+        consumer = self.subscriber.consumer
+        told = {tp: await consumer.committed(tp) for tp in positions} if consumer is not None else {}
+        return ", ".join(
+            f"{tp.topic}/{tp.partition} stands at {positions[tp]}, Kafka was told {offset}"
+            for tp, offset in sorted(told.items())
+            if offset is not None and offset > positions[tp]
+        )
 
     async def _consume(self, message: Message) -> None:
         records = [Record.of(raw) for raw in message.raw_message]
@@ -139,7 +163,7 @@ class Host(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not 
             lag[self._service.name] += max(0, (end or position) - position)
         metrics.LAG_RECORDS.labels(self._service.name).set(lag[self._service.name])
 
-    def _fail(self, error: GaveUp) -> None:
+    def _fail(self, error: GaveUp | DatabaseOlder) -> None:
         self.failure = error
         self._pipeline.stopping.set()
 
