@@ -168,6 +168,7 @@ class _Running:
         await self._within(self._stop_consuming())
         if await self._relay.drain(self._settings.drain_seconds):
             await self._within(self._pipeline.store_marks())
+            await self._within(self._host.commit_positions())
         self._pipeline.stopping.set()
         await self._within(self._host.broker.stop())
         await self._relay.stop()

@@ -15,6 +15,7 @@ from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.kafka.annotations import KafkaMessage as Message
 
 from shared import metrics
+from shared.bus.lanes import Lane
 from shared.bus.pipeline import GaveUp, Pipeline, Service
 from shared.bus.record import Record
 from shared.settings import Settings
@@ -37,6 +38,7 @@ class Host(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not 
         self._service = service
         self._pipeline = pipeline
         self._committed: dict[TopicPartition, int] = {}
+        self._unpublished: dict[int, tuple[int, dict[str, int]]] = {}
         self._commit_due = 0.0
         self.failure: GaveUp | DatabaseOlder | None = None
         self.assigned = False
@@ -66,6 +68,7 @@ class Host(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not 
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
         """Let go of the lanes; what is in flight is refused by the fence once another process has claimed them."""
         self._committed.clear()
+        self._unpublished.clear()
         self._pipeline.lose({tp.partition for tp in revoked})
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
@@ -133,17 +136,20 @@ class Host(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not 
         await self.commit_positions()
 
     async def commit_positions(self) -> None:
-        """Commit the positions to Kafka; a failure only makes lag tools lag."""
+        """Commit to Kafka the positions up to which all that came of the records is published, so that who sees a group
+        at the end sees its answers too; a failure only makes lag tools lag."""
         consumer = self.subscriber.consumer
         if consumer is None:
             return
         assigned = consumer.assignment()
-        positions = {
-            TopicPartition(topic, lane.number): offset
-            for lane in list(self._pipeline.owned.values())
-            for topic, offset in lane.positions.items()
+        lanes = list(self._pipeline.owned.values())
+        positions = {TopicPartition(topic, lane.number): at for lane in lanes for topic, at in lane.positions.items()}
+        published = {
+            TopicPartition(topic, lane.number): at
+            for lane in lanes
+            for topic, at in self._published_positions(lane).items()
         }
-        new = {tp: o for tp, o in positions.items() if tp in assigned and self._committed.get(tp) != o}
+        new = {tp: o for tp, o in published.items() if tp in assigned and self._committed.get(tp) != o}
         try:
             if new:
                 async with asyncio.timeout(5):
@@ -152,6 +158,18 @@ class Host(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not 
         except (KafkaError, OSError, TimeoutError) as error:
             log.info("positions_not_committed_to_kafka", error=repr(error))
         self._measure_lag(positions)
+
+    def _published_positions(self, lane: Lane) -> dict[str, int]:
+        """A lane's positions where all its events are published; else those of an earlier look, once they are."""
+        done = self._pipeline.published(lane.number)
+        if done >= lane.emitted:
+            self._unpublished.pop(lane.number, None)
+            return lane.positions
+        emitted, positions = self._unpublished.setdefault(lane.number, (lane.emitted, dict(lane.positions)))
+        if done < emitted:
+            return {}
+        self._unpublished[lane.number] = (lane.emitted, dict(lane.positions))
+        return positions
 
     def _measure_lag(self, positions: dict[TopicPartition, int]) -> None:
         consumer = self.subscriber.consumer

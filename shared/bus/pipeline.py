@@ -81,6 +81,10 @@ class Pipeline:
         self.stopping = asyncio.Event()
         self.last_progress = time.monotonic()
 
+    def published(self, lane: int) -> int:
+        """Number up to which the lane's events are in Kafka; 0 for a lane that is not ours."""
+        return self._relay.published().get(lane, 0)
+
     async def claim(self, lanes: Sequence[int]) -> dict[int, Lane]:
         """Become the owner of the lanes and publish what their former owner left; returns where they stand."""
         token = uuid4()
