@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from shared.policy.rules import Answer, Situation, Value, Wants
+from shared.events.parts import Wants
+from shared.policy.rules import Answer, Situation, Value
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from itertools import product
 from typing import Final, assert_never
 
+from shared.events.parts import Wants
 from shared.policy.case import ClaimCase, LineCase
 from shared.policy.check import FACTS
 from shared.policy.judge import REVIEW, Finding, Judgement, Step, judge, speaks
@@ -18,7 +19,6 @@ from shared.policy.rules import (
     Situation,
     Value,
     Wait,
-    Wants,
     Window,
     eligibility_rule,
 )

@@ -11,20 +11,10 @@ from datetime import timedelta
 from enum import IntEnum
 from typing import Literal, assert_never
 
+from shared.events.parts import Wants
 from shared.policy.case import ClaimCase, LineCase
 from shared.policy.model import Policy
-from shared.policy.rules import (
-    Condition,
-    EligibilityRule,
-    Exclusion,
-    Fact,
-    Remedy,
-    Situation,
-    Value,
-    Wait,
-    Wants,
-    Window,
-)
+from shared.policy.rules import Condition, EligibilityRule, Exclusion, Fact, Remedy, Situation, Value, Wait, Window
 
 Effect = Literal["allow", "deny", "refer", "info"]
 

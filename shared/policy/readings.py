@@ -7,11 +7,11 @@ so; one on which they differ goes to a person, at once where no inspection can c
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from shared.events.parts import Wants
 from shared.policy.case import ClaimCase, LineCase
 from shared.policy.judge import REVIEW, WAITING, Finding, Judgement, Step, conclude, hear
 from shared.policy.model import Policy
 from shared.policy.plan import Combination
-from shared.policy.rules import Wants
 
 Amount = Callable[[tuple[str, ...]], str | None]
 """Line ids → the refund that these lines would give, a decimal string, or None where nobody can say."""

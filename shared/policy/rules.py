@@ -24,26 +24,11 @@ from typing import Annotated, Literal, TypeAlias, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from shared.events.parts import ClaimReason, Fault, SellerAnswer, Wants
 from shared.policy.example import Example
 
-Reason = Literal[
-    "wrong_item",
-    "missing_quantity",
-    "missing_part",
-    "technical_fault",
-    "not_as_described",
-    "physical_damage",
-    "refused_damaged",
-    "withdrawal",
-    "out_of_stock",
-    "undelivered_wrong_address",
-    "undelivered_absent",
-    "late",
-    "other",
-]
-Answer = Literal["refund_full", "refund_partial", "resend", "require_return", "refuse"]
-Fault = Literal["transport", "seller", "customer", "none"]
-Wants = Literal["refund", "replacement"]
+Reason: TypeAlias = ClaimReason
+Answer: TypeAlias = SellerAnswer
 
 Inspectable = Literal["carton", "packaging_opened", "seal", "misuse", "regional_variant", "fault_confirmed"]
 """Facts that the customer may state (all but `fault_confirmed`) and the inspection of the returned goods finds."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import combinations, product
 from typing import Final, TypeVar, assert_never, get_args
 
+from shared.events.parts import Fault, Wants
 from shared.policy.model import Policy
 from shared.policy.rules import (
     Answer,
@@ -16,14 +17,12 @@ from shared.policy.rules import (
     Condition,
     Cost,
     Exclusion,
-    Fault,
     Fee,
     Remedy,
     Rule,
     Share,
     Situation,
     Wait,
-    Wants,
     When,
     Window,
 )
