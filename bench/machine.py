@@ -12,13 +12,13 @@ _TICK = os.sysconf("SC_CLK_TCK")
 _PROC = Path("/proc")
 
 
-def cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int, *, with_ended: bool = True) -> float:
     """User and system time of a process, with that of its children that have ended; 0 where it is gone."""
     try:
         members = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except OSError:
         return 0.0
-    return sum(int(member) for member in members[11:15]) / _TICK
+    return sum(int(member) for member in members[11 : 15 if with_ended else 13]) / _TICK
 
 
 def children(pid: int) -> list[int]:
@@ -31,7 +31,9 @@ def children(pid: int) -> list[int]:
 
 
 def tree_seconds(pid: int) -> float:
-    """CPU seconds of a process and of all below it."""
+    """CPU seconds of a process and of all below it; of ourselves alone, since all that is measured is below us."""
+    if pid == os.getpid():
+        return cpu_seconds(pid, with_ended=False)
     return cpu_seconds(pid) + sum(tree_seconds(child) for child in children(pid))
 
 
@@ -45,7 +47,7 @@ def _kilobytes(pid: int, file: str, name: str) -> int:
 
 def memory_mb(pid: int) -> float:
     """Resident memory; of a process with children their shares of it (Pss), so that shared memory counts once."""
-    below = children(pid)
+    below = [] if pid == os.getpid() else children(pid)
     if not below:
         return _kilobytes(pid, "status", "VmRSS") / 1024
     return sum(_kilobytes(one, "smaps_rollup", "Pss") for one in (pid, *below)) / 1024
