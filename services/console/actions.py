@@ -15,6 +15,7 @@ from shared.bus import Work, order_key
 from shared.db import Conn
 from shared.events import BadEvent, Inspection
 from shared.events.envelope import open_data
+from shared.events.fields import normalise_amount
 from shared.events.topics import INPUT_TOPIC_OF
 from shared.money import MoneyError, minor
 
@@ -121,9 +122,11 @@ def _check(found: Case, asked: Asked) -> None:
 def _check_amount(found: Case, amount: object) -> None:
     """Staff give the claim's total: no more than it already got and what is left, no less than it already got."""
     given = amount.get("amount") if isinstance(amount, dict) else None
+    if not isinstance(amount, dict) or amount.get("currency") != found.currency:
+        raise Refused("problem.currency")
     try:
-        units = minor(str(given), found.currency or "")
-    except MoneyError as error:
+        units = minor(normalise_amount(str(given)), found.currency or "")
+    except (MoneyError, ValueError) as error:
         raise Refused("problem.amount", why=str(error)) from error
     if found.left is None or units > found.refunded + found.left:
         raise Refused("problem.above_left")

@@ -1,24 +1,10 @@
 """A dead letter, read from the record on a dead-letter topic. Pure."""
 
 import hashlib
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
-from shared.bus import Record
-
-_OWN = frozenset(
-    {
-        "dlq_reason",
-        "dlq_path",
-        "dlq_topic",
-        "dlq_partition",
-        "dlq_offset",
-        "dlq_service",
-        "dlq_time",
-        "dlq_attempts",
-    }
-)
+from shared.bus import Record, redrive
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +23,8 @@ class Letter:
     subject: str
     reason: str
     path: str
-    attempts: int | None
+    attempts: int
+    refused_ms: int
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...]
@@ -51,11 +38,10 @@ class Letter:
 
 
 def read_letter(record: Record) -> Letter:
-    """Read a record of `<topic>.<service>.dlq`; never raises. Of a repeated `dlq_` header the last is the
-    service's own."""
-    said = {
-        name: value.decode("utf-8", "replace") for name, value in record.headers if name in _OWN and value is not None
-    }
+    """Read a record of `<topic>.<service>.dlq`; never raises. What the service added comes after what had come."""
+    original = redrive.before_burial(record.headers)
+    added = record.headers[len(original) :]
+    said = {name: value.decode("utf-8", "replace") for name, value in added if value is not None}
     origin, _, service = record.topic.removesuffix(".dlq").rpartition(".")
     return Letter(
         topic=record.topic,
@@ -70,23 +56,27 @@ def read_letter(record: Record) -> Letter:
         subject=record.subject,
         reason=said.get("dlq_reason", ""),
         path=said.get("dlq_path", "$"),
-        attempts=_number(said.get("dlq_attempts")),
+        attempts=_number(said.get("dlq_attempts")) or 1,
+        refused_ms=_instant(said.get("dlq_first_time"), record.timestamp_ms),
         key=record.key,
         value=record.value,
-        headers=_original(record.headers),
+        headers=tuple(original),
     )
 
 
-def _original(headers: Sequence[tuple[str, bytes]]) -> tuple[tuple[str, bytes], ...]:
-    """The headers as they came: of each of the service's own only the last, which it added, is taken off."""
-    left = Counter(_OWN & {name for name, _ in headers})
-    kept = []
-    for name, value in reversed(headers):
-        if left[name] > 0:
-            left[name] -= 1
-        else:
-            kept.append((name, value))
-    return tuple(reversed(kept))
+def mark(letter: Letter) -> redrive.Redrive | None:
+    """For whom the letter is when it goes back, and which of its dead letters it is; None where that is not known."""
+    if letter.origin_lane is None or letter.origin_offset is None:
+        return None
+    first = datetime.fromtimestamp(letter.refused_ms / 1000, UTC)
+    return redrive.Redrive(letter.service, letter.origin_lane, letter.origin_offset, letter.attempts, first)
+
+
+def _instant(text: str | None, otherwise: int) -> int:
+    try:
+        return round(datetime.fromisoformat(text or "").timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return otherwise
 
 
 def _number(text: str | None) -> int | None:

@@ -252,6 +252,7 @@ def _letter(row: asyncpg.Record) -> Letter:
         reason=row["reason"],
         path=row["path"],
         attempts=row["attempts"],
+        refused_ms=row["refused_ms"],
         key=row["key"],
         value=row["value"],
         headers=tuple((name, value) for name, value in ormsgpack.unpackb(row["headers"])),

@@ -191,7 +191,7 @@ async def add_to_tempo(conn: Conn, change: Mapping[TempoKey, int]) -> None:
 async def save_letters(conn: Conn, letters: Sequence[Letter]) -> None:
     """Keep dead letters."""
     await conn.executemany(
-        "INSERT INTO letter VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+        "INSERT INTO letter VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
         [
             (
                 letter.topic,
@@ -208,6 +208,7 @@ async def save_letters(conn: Conn, letters: Sequence[Letter]) -> None:
                 _text(letter.path),
                 letter.fingerprint,
                 letter.attempts,
+                letter.refused_ms,
                 letter.key,
                 letter.value,
                 ormsgpack.packb(list(letter.headers)),

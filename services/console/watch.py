@@ -109,7 +109,7 @@ class Watch:
         try:
             while not stop.is_set():
                 try:
-                    gathered = await self._gather(clock.now())
+                    gathered = await self.gather()
                 except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                     log.warning("figures_not_gathered", error=repr(error))
                 else:
@@ -121,7 +121,9 @@ class Watch:
             brokers.cancel()
             await asyncio.gather(brokers, return_exceptions=True)
 
-    async def _gather(self, now: datetime) -> Now:
+    async def gather(self) -> Now:
+        """The figures as they are now."""
+        now = clock.now()
         minute = int(now.timestamp() // 60)
         now_ms = int(now.timestamp() * 1000)
         async with self._pool.acquire(timeout=5) as conn:

@@ -79,7 +79,8 @@ CREATE TABLE letter (
     reason        text    NOT NULL,
     path          text    NOT NULL,
     fingerprint   text    NOT NULL,
-    attempts      integer,
+    attempts      integer NOT NULL,
+    refused_ms    bigint  NOT NULL,  -- when it was refused for the first time
     key           bytea,
     value         bytea,
     headers       bytea   NOT NULL,

@@ -155,6 +155,7 @@ def render(request: Request, template: str, values: Mapping[str, object]) -> str
         "ago": lambda ms: _bdi(formats.since(ms, now, language)),
         "left": lambda ms: _bdi(formats.until(ms, now, language)),
         "bdi": _bdi,
+        "digits": lambda text: _bdi(formats.digits(text, language)),
         "dec": lambda value: _bdi(formats.digits(f"{value:g}", language)),
     }
     return _environment().get_template(template).render(context | dict(values))

@@ -68,7 +68,9 @@ def day(at: datetime, zone: ZoneInfo, language: str) -> str:
 def moment(at: datetime, zone: ZoneInfo, language: str) -> str:
     """Day, and time to the second."""
     local = at.astimezone(zone)
-    return f"{day(at, zone, language)} {digits(f'{local:%H:%M:%S}', language)}"
+    time = digits(f"{local:%H:%M:%S}", language)
+    # Digits alone do not make a line run from right to left: the mark does.
+    return f"\u200f{day(at, zone, language)}، {time}" if language in RTL else f"{day(at, zone, language)} {time}"
 
 
 def duration(milliseconds: float, language: str) -> str:

@@ -7,11 +7,12 @@ from pydantic import BaseModel
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from services.console import queries
-from services.console.letters import Letter
+from services.console.letters import Letter, mark
 from services.console.queries import LetterGroup, Resolution
 from services.console.web import formats
 from services.console.web.desk import Anybody, Checked, Staff, TheDesk, answer, both, wants_json
 from shared import clock
+from shared.bus.redrive import marked
 from shared.events import BadEvent
 from shared.events.envelope import open_input
 from shared.events.topics import INPUT_TOPICS
@@ -38,7 +39,7 @@ class LetterShown(BaseModel):
     at_ms: int
     origin_partition: int | None
     origin_offset: int | None
-    attempts: int | None
+    attempts: int
     reason: str
     key: str | None
     value: str | None
@@ -104,7 +105,7 @@ async def group_page(request: Request, desk: TheDesk, session: Anybody, fingerpr
         origin_topic=first.origin_topic,
         type=formats.visible(first.type),
         path=formats.visible(first.path),
-        redrivable=redrivable(first),
+        redrivable=mark(first) is not None,
         open=sum(resolution is None for _, resolution in found),
         letters=[_shown(letter, resolution, contents=seen) for letter, resolution in found],
     )
@@ -125,23 +126,23 @@ async def dry_run(request: Request, desk: TheDesk, _: Staff, fingerprint: str) -
     "/dead-letters/{fingerprint}/redrive", response_model=None, responses=both(Redriven), dependencies=[Checked]
 )
 async def redrive(request: Request, desk: TheDesk, session: Staff, fingerprint: str) -> Response:
-    """Send the open letters of a kind back to the topic they were on: key, value and headers as they came, each once.
-    A letter that dies again comes back as a new one."""
+    """Send the open letters of a kind back to the topic they were on: key, value and headers as they came, with the
+    mark that only the service that refused them takes up, once. A letter that dies again comes back as a new one."""
     async with desk.unit() as work:
         if not work.lanes:
             raise HTTPException(503, "starting")
-        found = [
-            letter
-            for letter, _ in await queries.letters(work.conn, fingerprint, only_open=True, limit=AT_ONCE, lock=True)
-            if redrivable(letter)
-        ]
-        for letter in found:
+        open_ones = await queries.letters(work.conn, fingerprint, only_open=True, limit=AT_ONCE, lock=True)
+        found = []
+        for letter, _ in open_ones:
+            if (to := mark(letter)) is None:
+                continue
+            found.append(letter)
             work.emit_raw(
                 letter.origin_topic,
-                letter.origin_lane if letter.origin_lane is not None else letter.lane,
+                to.lane,
                 key=letter.key,
                 value=letter.value,
-                headers=letter.headers,
+                headers=marked(letter.headers, to),
                 lane=work.lanes[0],
             )
         await queries.resolve(work.conn, found, "redriven", session.name, "", work.now)
@@ -179,16 +180,12 @@ async def drop(request: Request, desk: TheDesk, session: Staff, fingerprint: str
     return _done(request, len(found), fingerprint)
 
 
-def redrivable(letter: Letter) -> bool:
-    """Whether a redrive has an effect: inputs go through intake's inbox, which took no note of what it refused. Behind
-    intake, readers drop what they have heard of by its number, a dead letter too."""
-    return letter.origin_topic in INPUT_TOPICS
-
-
 def judge(fingerprint: str, found: list[Letter]) -> DryRun:
     """Try the letters against the contract as it is now. Pure."""
     refused: dict[str, int] = {}
     for letter in found:
+        if letter.origin_topic not in INPUT_TOPICS:
+            continue  # what the pipeline itself wrote is well-formed; only the service can say whether it takes it now
         try:
             open_input(letter.origin_topic, letter.headers, letter.value)
         except BadEvent as bad:

@@ -134,21 +134,31 @@ class Page:
             await _close(own)
 
 
-def open_desk(settings: ConsoleSettings, pool: Pool, unit: Callable[[], AbstractAsyncContextManager[Work]]) -> Desk:
-    """Put the desk together: users, policies, the watch."""
+def open_desk(
+    settings: ConsoleSettings,
+    pool: Pool,
+    unit: Callable[[], AbstractAsyncContextManager[Work]],
+    shelf: Shelf | None = None,
+) -> Desk:
+    """Put the desk together: users, policies (`shelf`, or those that come with the package), the watch."""
     given = settings.console_admin_password
     users, made = open_users(settings.console_data, None if given is None else given.get_secret_value())
     if made is not None:
         log.info("first_admin_made", name="admin", password_in=str(password_file(settings.console_data)))
-    try:
-        shelf: Shelf | None = Shelf()
-    except PolicyError as error:
-        shelf = None
-        log.error("policies_not_loaded", problems=[str(problem) for problem in error.problems])
     pairs = (pair.partition("=") for pair in settings.console_services.split(",") if "=" in pair)
     health = {name.strip(): address.strip().rstrip("/") for name, _, address in pairs}
     watch = Watch(pool, settings.kafka, health, settings.console_stuck_seconds)
-    return Desk(settings, pool, unit, users, watch, shelf, ZoneInfo(settings.console_time_zone))
+    zone = ZoneInfo(settings.console_time_zone)
+    return Desk(settings, pool, unit, users, watch, shelf or open_shelf(), zone)
+
+
+def open_shelf() -> Shelf | None:
+    """The policies; None where they do not load."""
+    try:
+        return Shelf()
+    except PolicyError as error:
+        log.error("policies_not_loaded", problems=[str(problem) for problem in error.problems])
+        return None
 
 
 def _listen(settings: ConsoleSettings) -> socket.socket:

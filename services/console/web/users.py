@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -30,12 +31,18 @@ class User:
     password_hash: str
 
 
+@cache
+def _nobody() -> str:
+    """The hash of a password that nobody has."""
+    return _HASHER.hash(secrets.token_urlsafe(16))
+
+
 class Users:
     """The local users. `verify` takes as long for a name that is not there as for a wrong password."""
 
     def __init__(self, users: dict[str, User]) -> None:
         self._users = users
-        self._nobody = _HASHER.hash(secrets.token_urlsafe(16))
+        self._nobody = _nobody()
 
     def verify(self, name: str, password: str) -> User | None:
         """The user, if name and password are right. Takes some 50 ms of CPU: call it in a thread."""
