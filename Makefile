@@ -18,7 +18,7 @@ export UV_COMPILE_BYTECODE := true
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test lint types imports schema check clean
+.PHONY: help setup demo up down test lint types imports schema check clean bench profile
 
 help: ## show this list
 	@echo "make setup, then make demo. Targets:"
@@ -48,6 +48,12 @@ down: $(STAMP) ## stop what `make up` started
 
 test: $(STAMP) ## all tests, on real servers
 	@$(VENV)/bin/python -m pytest
+
+bench: $(STAMP) ## how fast: against a raw loop, a naive service and Kafka Streams, some 15 minutes (docs/speed.md)
+	@$(VENV)/bin/python -m bench $(BENCH)
+
+profile: $(STAMP) ## a flame graph of each service under load, in profiles/
+	@$(VENV)/bin/python -m bench profile
 
 lint: $(STAMP) ## style: ruff
 	@$(VENV)/bin/ruff check .

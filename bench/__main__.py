@@ -31,7 +31,7 @@ class Sizes:
     """How much is measured."""
 
     claims: int = 12_000
-    floor_claims: int = 60_000
+    floor_claims: int = 30_000
     naive_claims: int = 120
     window: int = 6_000
     rounds: int = 3
@@ -43,7 +43,7 @@ class Sizes:
 
 DEFAULT: Final = Sizes()
 SHORT: Final = Sizes(
-    claims=4_000, floor_claims=20_000, rounds=1, latency_seconds=0.0, rates=(), sustained=0, ways=("floor",)
+    claims=3_000, floor_claims=12_000, rounds=1, latency_seconds=0.0, rates=(), sustained=0, ways=("floor",)
 )
 
 
