@@ -91,7 +91,7 @@ class Seen:
 
 
 class Topics:
-    """An open look at some topics: `async with Topics.open(kafka, names) as topics`. Topics that are missing are left out.
+    """An open look at some topics: `async with Topics.open(kafka, names) as topics`. Missing topics are left out.
 
     Raises StackError where Kafka does not answer.
     """

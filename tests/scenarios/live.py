@@ -1,20 +1,23 @@
 """The table through a running pipeline: all scenarios side by side, one act of each at a time, read from the topics."""
 
+import contextlib
 import json
 import time
 from bisect import bisect
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from cli.reading import Seen, all_of
+from cli.reading import Seen, Topics
 from cli.rest import Rest
 from shared.events.topics import OUTPUT_TOPICS, dlq_topics
-from tests.scenarios.play import SOURCE, Publish, Scenario
+from tests.scenarios.play import SOURCE, Publish, Scenario, Wait
 from tests.scenarios.seen import RANK, Claim, Dead
 from tests.stack import Message
 
+LIMIT: Final = 60.0
+"""Seconds that a turn may take."""
 OUTPUTS: Final = tuple(topic for topic in OUTPUT_TOPICS if topic in RANK)
 
 
@@ -37,32 +40,49 @@ class Heard:
 
 @dataclass(slots=True)
 class LiveRun:
-    """One play of the table. `run` sets its ids apart from those of other runs on the same topics."""
+    """One play on a pipeline: `async with LiveRun.on(pipeline, scenarios) as run`. `ends`: when each turn had come to
+    rest, in milliseconds."""
 
     pipeline: Running
     scenarios: list[Scenario]
+    topics: Topics
+    rest: Rest
     ends: list[int] = field(default_factory=list)
-    """When each turn had come to rest, in milliseconds."""
+    records: list[Seen] = field(default_factory=list)
 
-    async def play(self, limit: float = 60.0) -> Heard:
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def on(cls, pipeline: Running, scenarios: list[Scenario]) -> AsyncIterator["LiveRun"]:
+        """Listen from now on."""
+        async with (
+            Topics.open(pipeline.kafka, (*OUTPUTS, *dlq_topics())) as topics,
+            Rest.open(pipeline.kafka) as rest,
+        ):
+            yield cls(pipeline, scenarios, topics, rest)
+
+    async def play(self) -> Heard:
         """Publish the first act of every scenario, wait until the pipeline has come to rest, then the second …"""
-        longest = max(len(scenario.acts) for scenario in self.scenarios)
-        async with Rest.open(self.pipeline.kafka) as rest:
-            for turn in range(longest):
-                await self._turn(turn)
-                await rest.until_quiet(limit)
-                self.ends.append(round(time.time() * 1000))
+        await self.turns({each.id: each.acts for each in self.scenarios})
         return await self.hear()
 
-    async def _turn(self, turn: int) -> None:
-        acts = [(each, each.acts[turn]) for each in self.scenarios if turn < len(each.acts)]
-        settling = any(isinstance(act, Publish) and act.settles is not None for _, act in acts)
-        heard = await self.hear() if settling else Heard()
-        messages = []
+    async def turns(self, acts: Mapping[str, Sequence[Publish | Wait]]) -> None:
+        """Publish acts by scenario, one of each at a time."""
+        for turn in range(max((len(several) for several in acts.values()), default=0)):
+            now = {name: several[turn] for name, several in acts.items() if turn < len(several)}
+            await self.publish((each, now[each.id]) for each in self.scenarios if each.id in now)
+
+    async def publish(self, acts: Iterable[tuple[Scenario, Publish | Wait]]) -> None:
+        """Publish acts, and wait until the pipeline has come to rest."""
+        messages: list[Message] = []
+        heard: Heard | None = None
         for scenario, act in acts:
             assert isinstance(act, Publish), f"{scenario.id} moves the clock"
-            messages += [self._message(act, scenario, heard.claims)] * act.times
+            if act.settles is not None and heard is None:
+                heard = await self.hear()
+            messages += [self._message(act, scenario, heard.claims if heard else {})] * act.times
         await self.pipeline.publish(messages)
+        await self.rest.until_quiet(LIMIT)
+        self.ends.append(round(time.time() * 1000))
 
     def _message(self, act: Publish, scenario: Scenario, heard: Mapping[tuple[str, str], Claim]) -> Message:
         data = dict(act.data)
@@ -95,15 +115,16 @@ class LiveRun:
         """
         heard = Heard()
         names = {name for scenario in self.scenarios for name in scenario.claims.values()}
-        records = await all_of(self.pipeline.kafka, OUTPUTS)
-        for one in sorted(records, key=self._place):
+        self.records += [one async for one in self.topics.to_the_end(LIMIT)]
+        dead = [one for one in self.records if "dlq_reason" in one.headers]
+        for one in sorted((one for one in self.records if one.topic in RANK), key=self._place):
             data = one.data or {}
             name = (str(data.get("merchant")), str(data.get("claim_id")))
             if name in names:
                 heard.claims.setdefault(name, Claim()).hear(one.type, one.value or b"")
         by_event = {act.id: each.id for each in self.scenarios for act in each.acts if isinstance(act, Publish)}
         by_order = {order: each.id for each in self.scenarios for order in each.orders}
-        for one in await all_of(self.pipeline.kafka, dlq_topics()):
+        for one in dead:
             scenario = by_event.get(one.id) or by_order.get(str((one.data or {}).get("order_id")))
             if scenario is not None:
                 heard.dead[scenario].append(_dead(one))

@@ -82,21 +82,21 @@ class Publish:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Time passes."""
+    """Time passes; before anything else happens, `until` has to hold of claim `a`: `overdue`, or where it is."""
 
     by: timedelta
+    until: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A scenario ready to be played. `claims`: label → (merchant, claim id); `orders`: order id → what was paid, by
-    payment."""
+    """A scenario ready to be played. `run` is before all its ids; `claims`: label → (merchant, claim id); `orders`:
+    order id → what was paid, by payment."""
 
     id: str
+    run: str
     says: str
     clauses: tuple[str, ...]
-    live: bool
-    why: str | None
     acts: tuple[Publish | Wait, ...]
     claims: dict[str, tuple[str, str]]
     orders: dict[str, dict[str, int]]
@@ -106,10 +106,19 @@ class Scenario:
     def claim(self, label: str) -> ClaimExpected:
         return self.expected.claims[label]
 
+    @property
+    def moves_the_clock(self) -> bool:
+        return any(isinstance(act, Wait) for act in self.acts)
+
 
 def scenarios(run: str = "") -> list[Scenario]:
     """The whole table; `run` goes before every id, so that a second run meets nothing of the first."""
     return [_Play(row, run).play() for row in rows()]
+
+
+def scenario(name: str, run: str) -> Scenario:
+    """One of the table."""
+    return _Play(next(row for row in rows() if row.id == name), run).play()
 
 
 @dataclass(slots=True)
@@ -133,10 +142,9 @@ class _Play:
             self.claims.setdefault(label, (self._merchant(None), self._id(label)))
         return Scenario(
             id=self.row.id,
+            run=self.run,
             says=self.row.says,
             clauses=tuple(self.row.clauses),
-            live=self.row.live,
-            why=self.row.why,
             acts=tuple(acts),
             claims=self.claims,
             orders={self._id(name): self._paid(name) for name in orders},
@@ -230,7 +238,7 @@ class _Play:
 
     def _act(self, step: AnyRow, tampering: Tampering) -> Publish | Wait:
         if isinstance(step, ClockRow):
-            return Wait(duration(step.by))
+            return Wait(duration(step.by), step.until)
         self.count += 1
         label = step.id if isinstance(step, ClaimRow) else step.claim
         order = step.order or self.order_of.get(label) or next(iter(self._orders()))

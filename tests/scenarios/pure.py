@@ -69,6 +69,8 @@ class Pipeline:
             if isinstance(act, Wait):
                 self.now += act.by
                 self._tick()
+                claim = self.heard.get(scenario.claims["a"], Claim())
+                assert act.until in (None, *claim.where), f"{act.until} is awaited, and it is {claim.where}"
             else:
                 for _ in range(act.times):
                     self._take(act, scenario)

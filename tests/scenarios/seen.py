@@ -110,6 +110,10 @@ class Error(Said):
     code: str
 
 
+class Admitted(Said):
+    admitted_at: datetime
+
+
 class Refused(Said):
     errors: list[Error]
 
@@ -134,6 +138,7 @@ class Claim:
     """All that was said of one claim; `story` is the assessments and decisions in their order."""
 
     admitted: int = 0
+    admitted_at: datetime | None = None
     parked: int = 0
     refused: list[Refused] = field(default_factory=list)
     story: list[Assessed | Decided] = field(default_factory=list)
@@ -165,11 +170,18 @@ class Claim:
             return "decided"
         return last.status
 
+    @property
+    def where(self) -> tuple[str, ...]:
+        """Where the claim is, and `overdue` where that is so."""
+        overdue = isinstance(last := self.story[-1] if self.story else None, Assessed) and last.overdue
+        return (self.end, "overdue") if overdue else (self.end,)
+
     def hear(self, type_: str, data: bytes) -> None:
         """Take in one event of the pipeline; types that say nothing about where a claim is are passed over."""
         match type_:
             case "claim.admitted.v1":
                 self.admitted += 1
+                self.admitted_at = Admitted.model_validate_json(data).admitted_at
             case "claim.parked.v1":
                 self.parked += 1
                 self.first_at_door = "parked"

@@ -137,8 +137,11 @@ class SettledRow(StepRow):
 
 
 class ClockRow(StepRow):
+    """`until`: what has to have come of it before the next step, `overdue` or an end."""
+
     kind: Literal["clock"] = "clock"
     by: str
+    until: str | None = None
 
 
 AnyRow = (
@@ -250,8 +253,6 @@ class ScenarioRow(Row):
     says: str
     clauses: list[str] = Field(min_length=1)
     merchant: str | None = None
-    live: bool = True
-    why: str | None = None
     order: OrderRow | Literal["none"] = OrderRow()
     orders: dict[str, OrderRow] | None = None
     events: list[str | Free] = Field(min_length=1)
@@ -273,7 +274,7 @@ def steps(row: ScenarioRow) -> Iterator[tuple[AnyRow, Tampering]]:
             raise ValueError(f"{row.id}: {given!r} is no kind of step")
         inside = spelled.pop(kind)
         if kind == "clock":
-            inside = {"by": inside}
+            inside = {"by": inside, "until": spelled.pop("until", None)}
         elif isinstance(inside, str):
             inside = {"at": inside}
         yield ROWS[kind].model_validate(inside), Tampering.model_validate(spelled)

@@ -76,14 +76,6 @@ def test_expected_money_adds_up(scenario: Scenario) -> None:
             assert sum(claim.payments.values()) == sum(each.amount or 0 for each in claim.decisions())
 
 
-def test_what_does_not_run_live_says_why() -> None:
-    assert [row.id for row in rows() if row.live == (row.why is not None)] == []
-    moved = [
-        row.id for row in rows() if row.live and any(isinstance(each, dict) and "clock" in each for each in row.events)
-    ]
-    assert moved == []
-
-
 def test_the_files_say_what_they_are_about() -> None:
     for path in FOLDER.glob("*.yaml"):
         assert yaml.safe_load(path.read_text(encoding="utf-8"))["about"]
