@@ -78,12 +78,13 @@ async def _condition(service: ServiceState) -> Condition:
 
 async def _lags(told: StackState) -> dict[str, int]:
     from cli.lag import lags
-    from shared.events.topics import READERS
+    from shared.events.topics import READERS, TOPICS, dlq_topics
 
     if not told.kafka or not told.services:
         return {}
     try:
-        return await lags(told.kafka, {service.name: READERS.get(service.name, ()) for service in told.services})
+        readers = {**READERS, "console": (*TOPICS, *dlq_topics())}
+        return await lags(told.kafka, {service.name: readers[service.name] for service in told.services})
     except (OSError, TimeoutError):
         return {}
 

@@ -19,7 +19,7 @@ from cli.stack.errors import StackError
 from cli.stack.folders import DataFolder
 from cli.stack.leftovers import stop_leftovers
 from cli.stack.output import Terminal
-from cli.stack.plan import Plan
+from cli.stack.plan import CONSOLE, SERVICES, Plan
 from cli.stack.prepare import prepare
 from cli.stack.process import end, is_alive
 from cli.stack.replica import Tell
@@ -58,7 +58,12 @@ def up(
     """
     folder = DataFolder.at(data)
     plan = Plan.from_environment(
-        folder, replicas=replicas, kafka_port=kafka_port, postgres_port=postgres_port, smtp_port=smtp_port
+        folder,
+        replicas=replicas,
+        kafka_port=kafka_port,
+        postgres_port=postgres_port,
+        smtp_port=smtp_port,
+        services=(*SERVICES, CONSOLE),
     )
     with refusals():
         folder.create()
@@ -146,7 +151,7 @@ def where_everything_is(told: StackState) -> list[str]:
     lines.append(f"SMTP       {told.smtp}" + (f", mails in {told.mail}" if told.mail else ""))
     lines += [f"Health     {s.name}-{s.replica:<3} http://127.0.0.1:{s.health}/ready" for s in told.services]
     if told.console:
-        lines.append(f"Console    {told.console}")
+        lines.append(f"Console    {told.console} (user admin, password in {told.console_password})")
     return lines
 
 

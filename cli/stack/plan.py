@@ -29,6 +29,9 @@ SERVICES = tuple(
     )
 )
 
+CONSOLE = ServiceSpec("console", "console", (sys.executable, "-m", "services.console"))
+"""The page for people; one process, whatever the number of replicas."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -62,6 +65,7 @@ class Plan:
         kafka_port: int | None = None,
         postgres_port: int | None = None,
         smtp_port: int | None = None,
+        services: tuple[ServiceSpec, ...] = SERVICES,
     ) -> Plan:
         """The plan of `claims up`: MAKEGOOD_KAFKA, MAKEGOOD_POSTGRES, MAKEGOOD_SMTP name servers that run already,
         MAKEGOOD_POSTGRES_PREFIX tells stacks on one server apart."""
@@ -75,4 +79,5 @@ class Plan:
             postgres=os.environ.get("MAKEGOOD_POSTGRES") or None,
             smtp=os.environ.get("MAKEGOOD_SMTP") or None,
             prefix=os.environ.get("MAKEGOOD_POSTGRES_PREFIX", ""),
+            services=services,
         )

@@ -38,6 +38,7 @@ class StackState:
     smtp: str = ""
     mail: str | None = None
     console: str | None = None
+    console_password: str | None = None
     services: list[ServiceState] = dataclasses.field(default_factory=list)
     processes: dict[str, Identity] = dataclasses.field(default_factory=dict)
     """Everything that was started, to be found again by whoever cleans up after a supervisor that was killed."""

@@ -16,7 +16,7 @@ from cli.stack.folders import cache_folder
 from cli.stack.kafka import Kafka
 from cli.stack.leftovers import stop_leftovers
 from cli.stack.output import LogFile
-from cli.stack.plan import Plan
+from cli.stack.plan import CONSOLE, Plan
 from cli.stack.ports import Ports
 from cli.stack.postgres import Postgres, create_databases
 from cli.stack.process import Child, Identity, identify
@@ -209,7 +209,7 @@ class Supervisor:
 
     def _start_services(self, ports: Ports, databases: dict[str, str]) -> None:
         for spec in self._plan.services:
-            for number in range(1, self._plan.replicas + 1):
+            for number in range(1, (1 if spec is CONSOLE else self._plan.replicas) + 1):
                 port = ports.take(f"health-{spec.name}-{number}")
                 state = ServiceState(spec.name, number, databases[spec.database], port)
                 env = {
@@ -222,12 +222,28 @@ class Supervisor:
                     "MAKEGOOD_REPLICA": str(number),
                     "MAKEGOOD_CLOCK_FILE": str(self._data.clock),
                     "PYTHONUNBUFFERED": "1",
+                    **(self._console(ports) if spec is CONSOLE else {}),
                     **self._plan.env,
                 }
                 self.state.services.append(state)
                 replica = Replica(spec, state, env, self.tell, self._report)
                 self.replicas.append(replica)
                 replica.run()
+
+    def _console(self, ports: Ports) -> dict[str, str]:
+        """The console's own settings: where it listens, and whom it watches."""
+        port = ports.take("console")
+        folder = self._data.root / "console"
+        self.state.console = f"http://127.0.0.1:{port}"
+        self.state.console_password = str(folder / "admin-password")
+        watched = (f"{s.name}=http://127.0.0.1:{s.health}" for s in self.state.services if s.replica == 1)
+        return {
+            "MAKEGOOD_CONSOLE_HOST": "127.0.0.1",
+            "MAKEGOOD_CONSOLE_PORT": str(port),
+            "MAKEGOOD_CONSOLE_DATA": str(folder),
+            "MAKEGOOD_CONSOLE_SERVICES": ",".join(watched),
+            **({"MAKEGOOD_CONSOLE_MAIL": self.state.mail} if self.state.mail else {}),
+        }
 
     def _report(self) -> None:
         if not self._running:
