@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
+import shutil
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +21,24 @@ _numbers = itertools.count(1)
 
 MakeDatabase = Callable[[Sequence[str]], Awaitable[str]]
 MakeStack = Callable[..., Stack]
+
+
+BROWSER_TESTS = "test_console_browser.py"
+
+
+def _without_browser() -> bool:
+    """No Chromium here. Where CI is set that is an error of the machine: the tests run, and say so by failing."""
+    return not (shutil.which("chromium") and shutil.which("chromedriver")) and not os.environ.get("CI")
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    return True if collection_path.name == BROWSER_TESTS and _without_browser() else None
+
+
+def pytest_report_header() -> list[str]:
+    if not _without_browser():
+        return []
+    return ["left out: the console in a browser; it needs chromium and chromedriver (Debian: chromium chromium-driver)"]
 
 
 @pytest.fixture(scope="session")
