@@ -51,6 +51,10 @@ SHORT: Final = Sizes(
 def run(
     context: typer.Context,
     claims: Annotated[int, typer.Option(min=100, help="Claims of ours in a round.")] = DEFAULT.claims,
+    reference_claims: Annotated[
+        int, typer.Option(min=100, help="Claims of the floor and of Kafka Streams in a round.")
+    ] = DEFAULT.floor_claims,
+    naive_claims: Annotated[int, typer.Option(min=20, help="Claims of the naive way.")] = DEFAULT.naive_claims,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds; each runs every way once.")] = DEFAULT.rounds,
     latency_seconds: Annotated[float, typer.Option(help="Seconds at each rate; 0: none.")] = DEFAULT.latency_seconds,
     sustained: Annotated[int, typer.Option(help="Claims of one long run at the end; 0: none.")] = DEFAULT.sustained,
@@ -70,6 +74,8 @@ def run(
     if not short:
         sizes = Sizes(
             claims=claims,
+            floor_claims=reference_claims,
+            naive_claims=naive_claims,
             rounds=rounds,
             latency_seconds=latency_seconds,
             sustained=sustained,
@@ -130,7 +136,7 @@ async def _measure(sizes: Sizes, folder: Path) -> Report:
         except NotRun as why:
             report.not_run["kafka streams"] = str(why)
     async with running(folder) as stack:
-        _, shape = await _ours(stack, "warm", 2_000, sizes)
+        _, shape = await _ours(stack, "warm", min(2_000, sizes.claims // 3), sizes)
         report.shape = shape
         for number in range(1, sizes.rounds + 1):
             report.rounds.append(await _round(stack, shape, number, sizes, report))

@@ -6,12 +6,11 @@
 import asyncio
 import sys
 from pathlib import Path
-from typing import Annotated
 
 import asyncpg
 import uvloop
-from faststream import Context
-from faststream.kafka import KafkaBroker, KafkaMessage
+from faststream.kafka import KafkaBroker
+from faststream.kafka.annotations import KafkaMessage
 
 from bench.shape import Job, filler, read
 
@@ -32,7 +31,7 @@ async def main(job: Job) -> None:
     seen = 0
 
     @broker.subscriber(*stage.reads, group_id=job.group, auto_offset_reset="earliest")
-    async def handle(_: dict[str, object], message: Annotated[KafkaMessage, Context("message")]) -> None:
+    async def handle(_: dict[str, object], message: KafkaMessage) -> None:
         nonlocal seen
         raw = message.raw_message
         assert not isinstance(raw, tuple)

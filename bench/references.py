@@ -72,16 +72,18 @@ async def _processes(
         write(file, stack.kafka, stack.database, prefix, stages)
         commands = {one.name: [sys.executable, "-m", f"bench.{way}", str(file), one.name] for one in stages}
     running: dict[str, asyncio.subprocess.Process] = {}
+    said = {name: place / f"{name}.err" for name in commands}
     try:
         for name, command in commands.items():
-            running[name] = await asyncio.create_subprocess_exec(
-                *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
-            )
+            with said[name].open("wb") as errors:
+                running[name] = await asyncio.create_subprocess_exec(
+                    *command, stdout=asyncio.subprocess.PIPE, stderr=errors
+                )
         async with asyncio.timeout(READY_LIMIT):
             for name, process in running.items():
                 assert process.stdout is not None
                 if (await process.stdout.readline()).strip() != b"ready":
-                    raise NotRun(f"{way}: {name} did not start")
+                    raise NotRun(f"{way}: {name} did not start: {said[name].read_text()[-500:]}")
         yield {name: process.pid for name, process in running.items()}
     finally:
         for process in running.values():
