@@ -7,6 +7,7 @@ from what was said last. So the end does not depend on the order in which indepe
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Literal
 
 from services.eligibility.casework import make_case, postage_owed, refund_of, return_required, units_back
@@ -16,7 +17,7 @@ from shared.events import Alternative, AssessedLine, Basis, ClaimAssessed, Polic
 from shared.events.basis import BasisAnswer
 from shared.events.parts import Awaiting, Verdict, Wants
 from shared.policy.book import PolicyBook
-from shared.policy.judge import Finding, Step
+from shared.policy.judge import Effect, Finding, Step
 from shared.policy.model import Policy
 from shared.policy.readings import JudgedClaim, JudgedLine, judge_claim
 
@@ -145,7 +146,18 @@ def _line(line: JudgedLine) -> AssessedLine:
 
 
 def _reason(finding: Finding) -> Reason:
-    return Reason(rule=finding.rule, clause=finding.clause, effect=finding.effect, text=finding.text)
+    return _worded(finding.rule, finding.clause, finding.effect, finding.text)
+
+
+@lru_cache(maxsize=4096)
+def _worded(rule: str, clause: str | None, effect: Effect, text: str) -> Reason:
+    """The same reasons are given again and again: each is made and checked once."""
+    return Reason(rule=rule, clause=clause, effect=effect, text=text)
+
+
+@lru_cache(maxsize=64)
+def _ref(merchant: str, version: int, digest: str) -> PolicyRef:
+    return PolicyRef(id=merchant, version=version, digest=digest)
 
 
 def _readings(judged: JudgedClaim) -> list[ReadingShown]:
@@ -188,7 +200,7 @@ def _tell(
         lines=view.lines,
         remedy=view.remedy,
         readings=view.readings,
-        policy=None if policy is None else PolicyRef(id=policy.merchant, version=policy.version, digest=policy.digest),
+        policy=None if policy is None else _ref(policy.merchant, policy.version, policy.digest),
         basis=_basis(state, claim, policy, view),
     )
     digest = hashlib.blake2b(dump(_without_records(assessed)), digest_size=16).hexdigest()

@@ -4,8 +4,11 @@ Where the register says `review`, all readings are evaluated, in all combination
 so; one on which they differ goes to a person, at once where no inspection can change the point, otherwise after it.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain
+from typing import TypeAlias
 
 from shared.events.parts import Wants
 from shared.policy.case import ClaimCase, LineCase
@@ -15,6 +18,10 @@ from shared.policy.plan import Combination
 
 Amount = Callable[[tuple[str, ...]], str | None]
 """Line ids → the refund that these lines would give, a decimal string, or None where nobody can say."""
+End: TypeAlias = tuple[Step, Wants | None]
+"""What a line comes to under one combination of readings."""
+Result: TypeAlias = tuple[str, tuple[str, ...]]
+"""What a claim comes to (`refund`, `replacement`, `rejected`, `review`), and the lines that get it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +63,16 @@ def judge_claim(policy: Policy, case: ClaimCase, amount: Amount) -> JudgedClaim:
     used = {entry for one in heard for rule, _ in one.voices for entry in rule.under}
     entries = tuple(entry for entry in plan.review_judged if entry in used)
     combinations = plan.combinations(entries)
-    table = [[conclude(one, case, holding) for _, holding in combinations] for one in heard]
     readings = [one for one, _ in combinations]
+    table = [[conclude(one, case, holding) for _, holding in combinations] for one in heard]
     lines = tuple(_merge(policy, line, readings, row) for line, row in zip(case.lines, table, strict=True))
     step = whole(line.step for line in lines)
     shown: tuple[Shown, ...] = ()
-    if step not in WAITING:
+    if used and step not in WAITING:
         once = _once(amount)
+        results = _results(case, table)
         shown = tuple(
-            _show(policy, entry, case, readings, table, once) if entry in entries else Shown(entry, point.chosen)
+            _show(policy, entry, readings, results, once) if entry in entries else Shown(entry, point.chosen)
             for entry, point in policy.register_.items()
             if entry in used
         )
@@ -92,10 +100,10 @@ def whole(steps: Iterable[Step]) -> Step:
 def _merge(policy: Policy, line: LineCase, combinations: list[Combination], row: list[Judgement]) -> JudgedLine:
     if len(row) == 1:
         return JudgedLine(line, row[0].step, row[0].remedy, row[0].findings)
-    ends = {(one.step, one.remedy) for one in row}
-    findings = tuple(dict.fromkeys(finding for one in row for finding in one.findings))
-    common = tuple(finding for finding in findings if all(finding in one.findings for one in row))
-    if len(ends) == 1:
+    times = Counter(chain.from_iterable(one.findings for one in row))
+    findings = tuple(times)
+    common = tuple(finding for finding, rows in times.items() if rows == len(row))
+    if len({(one.step, one.remedy) for one in row}) == 1:
         return JudgedLine(line, row[0].step, row[0].remedy, _agreed(findings, common))
     differs = tuple(entry for entry in combinations[0] if _parts(entry, combinations, row))
     if any(policy.register_[entry].when == "at_once" for entry in differs):
@@ -127,7 +135,7 @@ def _agreed(findings: tuple[Finding, ...], common: tuple[Finding, ...]) -> tuple
 
 def _parts(entry: str, combinations: list[Combination], row: list[Judgement]) -> bool:
     """Whether the readings of this entry alone, all others read the same, lead this line to different ends."""
-    ends: dict[tuple[str, ...], tuple[Step, Wants | None]] = {}
+    ends: dict[tuple[str, ...], End] = {}
     for readings, one in zip(combinations, row, strict=True):
         others = tuple(reading for name, reading in readings.items() if name != entry)
         if ends.setdefault(others, (one.step, one.remedy)) != (one.step, one.remedy):
@@ -135,34 +143,36 @@ def _parts(entry: str, combinations: list[Combination], row: list[Judgement]) ->
     return False
 
 
-def _show(
-    policy: Policy,
-    entry: str,
-    case: ClaimCase,
-    combinations: list[Combination],
-    table: list[list[Judgement]],
-    amount: Amount,
-) -> Shown:
+def _results(case: ClaimCase, table: list[list[Judgement]]) -> list[Result]:
+    """What the claim comes to under each combination; worked out once for those that end every line alike."""
+    known: dict[tuple[End, ...], Result] = {}
+    results = []
+    for column in zip(*table, strict=True):
+        ends = tuple([(one.step, one.remedy) for one in column])
+        if ends not in known:
+            known[ends] = _result(case, ends)
+        results.append(known[ends])
+    return results
+
+
+def _show(policy: Policy, entry: str, combinations: list[Combination], results: list[Result], amount: Amount) -> Shown:
     alternatives = []
-    for reading in policy.register_[entry].readings:
-        results = {
-            _result(case, [row[index] for row in table])
-            for index, readings in enumerate(combinations)
-            if readings[entry] == reading
-        }
-        result, lines = results.pop() if len(results) == 1 else ("review", ())
+    point = policy.register_[entry]
+    for reading in point.readings:
+        under = {one for readings, one in zip(combinations, results, strict=True) if readings[entry] == reading}
+        result, lines = under.pop() if len(under) == 1 else ("review", ())
         alternatives.append((reading, result, amount(lines) if result == "refund" else None))
-    return Shown(entry, policy.register_[entry].chosen, tuple(alternatives))
+    return Shown(entry, point.chosen, tuple(alternatives))
 
 
-def _result(case: ClaimCase, column: list[Judgement]) -> tuple[str, tuple[str, ...]]:
-    """What the claim comes to under one combination of readings, and the lines that get it. Where it would still wait,
-    what it leads to when nothing comes up against it."""
-    step = whole(one.step for one in column)
+def _result(case: ClaimCase, ends: tuple[End, ...]) -> Result:
+    """What the claim comes to when its lines end so, and the lines that get it. Where it would still wait, what it
+    leads to when nothing comes up against it."""
+    step = whole(step for step, _ in ends)
     if step is Step.REJECT:
         return "rejected", ()
-    remedy = next((one.remedy for one in column if one.step is not Step.REJECT and one.remedy), None)
+    remedy = next((remedy for step, remedy in ends if step is not Step.REJECT and remedy), None)
     if step in REVIEW or remedy is None:
         return "review", ()
-    left = (line.line_id for line, one in zip(case.lines, column, strict=True) if one.step is not Step.REJECT)
+    left = (line.line_id for line, (step, _) in zip(case.lines, ends, strict=True) if step is not Step.REJECT)
     return remedy, tuple(left)
