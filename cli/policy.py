@@ -9,10 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
+from cli.backtest import backtest
 from cli.stack.errors import StackError
 from cli.terminal import refusals
 
 app = typer.Typer(no_args_is_help=True, help="Check, explain, compare and try the merchants' policies.")
+app.command()(backtest)
 
 CaseFile = Annotated[
     Path, typer.Argument(metavar="CLAIM.json", help="A claim with its order; see docs/policy-guide.md.")

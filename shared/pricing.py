@@ -148,39 +148,62 @@ def weigh(policy: Policy, ledger: Ledger, claimed: Claimed, past: Past | None = 
     Entries that the register leaves to review are evaluated in all combinations; where their amounts differ, or a fee
     takes a refund below 0, `refers` says under which entry.
     """
-    entries = _entries(policy, claimed)
-    base = {name: policy.register_[name].chosen or next(iter(policy.register_[name].readings)) for name in entries}
-    open_ = [name for name in entries if policy.register_[name].on_difference == "review"]
-
-    done: dict[tuple[str, ...], Priced] = {}
-
-    def priced_under(changes: Mapping[str, str]) -> Priced:
-        readings = base | dict(changes)
-        key = tuple(readings.values())
-        if key not in done:
-            done[key] = price(policy, ledger, claimed, past, readings)
-        return done[key]
-
-    every = {
-        readings: priced_under(dict(zip(open_, readings, strict=True)))
-        for readings in product(*(policy.register_[name].readings for name in open_))
-    }
-    below_zero = next((one.below_zero for one in every.values() if one.below_zero), None)
+    scale = _Scale(policy, ledger, claimed, past)
     amounts = {
-        name: {reading: priced_under({name: reading}).total for reading in policy.register_[name].readings}
-        for name in entries
+        name: {reading: scale.under({name: reading}).total for reading in policy.register_[name].readings}
+        for name in scale.base
     }
-    differ = [name for place, name in enumerate(open_) if _matters(place, every)]
-    refers = below_zero or next(iter(differ), None)
+    priced, refers, differ = scale.settle()
     shown = [
-        _shown(name, None if name in differ else base[name], _told(amounts[name], refers), ledger.currency)
-        for name in entries
+        _shown(name, None if name in differ else chosen, _told(amounts[name], refers), ledger.currency)
+        for name, chosen in scale.base.items()
     ]
-    if below_zero is not None and below_zero not in entries:
-        entry = policy.register_.get(below_zero)
+    if refers is not None and refers not in scale.base:
+        entry = policy.register_.get(refers)
         kept = dict.fromkeys(entry.readings if entry is not None else ("nothing",), 0)
-        shown.insert(0, _shown(below_zero, None, kept, ledger.currency))
-    return Weighed(priced_under({}), tuple(shown), refers)
+        shown.insert(0, _shown(refers, None, kept, ledger.currency))
+    return Weighed(priced, tuple(shown), refers)
+
+
+def settle(policy: Policy, ledger: Ledger, claimed: Claimed, past: Past | None = None) -> tuple[Priced, str | None]:
+    """What `weigh` comes to, without what it shows: the refund as chosen, and the entry under which a person must
+    choose, or None."""
+    priced, refers, _ = _Scale(policy, ledger, claimed, past).settle()
+    return priced, refers
+
+
+class _Scale:
+    """A claim priced under readings of the entries that its money rules depend on, each set of readings once. `base`:
+    those entries in the register's order, each with its reading unless another is named."""
+
+    def __init__(self, policy: Policy, ledger: Ledger, claimed: Claimed, past: Past | None) -> None:
+        self._policy = policy
+        self._ledger = ledger
+        self._claimed = claimed
+        self._past = past
+        self._done: dict[tuple[str, ...], Priced] = {}
+        register = policy.register_
+        entries = _entries(policy, claimed)
+        self.base = {name: register[name].chosen or next(iter(register[name].readings)) for name in entries}
+
+    def under(self, changes: Mapping[str, str]) -> Priced:
+        """The refund under `base` with these readings in it."""
+        readings = {**self.base, **changes}
+        key = tuple(readings.values())
+        if key not in self._done:
+            self._done[key] = price(self._policy, self._ledger, self._claimed, self._past, readings)
+        return self._done[key]
+
+    def settle(self) -> tuple[Priced, str | None, tuple[str, ...]]:
+        """The refund as chosen, the entry under which a person must choose, and all entries on which it depends."""
+        open_ = [name for name in self.base if self._policy.register_[name].on_difference == "review"]
+        every = {
+            readings: self.under(dict(zip(open_, readings, strict=True)))
+            for readings in product(*(self._policy.register_[name].readings for name in open_))
+        }
+        below_zero = next((one.below_zero for one in every.values() if one.below_zero), None)
+        differ = tuple(name for place, name in enumerate(open_) if _matters(place, every))
+        return self.under({}), below_zero or next(iter(differ), None), differ
 
 
 def _matters(place: int, every: Mapping[tuple[str, ...], Priced]) -> bool:

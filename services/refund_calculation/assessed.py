@@ -236,10 +236,10 @@ def _weigh(
         units if units is not None else claim.of_lines(line_ids),
         _situation(order, basis),
         _named(order, basis),
-        _asks_for_whole(policy, claim) and _whole(order, claim, line_ids),
+        asks_for_whole(policy, claim) and is_whole(order, claim, line_ids),
     )
     try:
-        return weigh(policy, order.the_ledger(), claimed, _past(order, claim, policy))
+        return weigh(policy, order.the_ledger(), claimed, past_of(order, claim, policy))
     except PricingError as error:
         raise Unacceptable("$.basis.answer.amount", str(error)) from None
 
@@ -260,11 +260,12 @@ def _named(order: Order, basis: Basis) -> Named | None:
     return Named(amount.amount, amount.currency, rate)
 
 
-def _asks_for_whole(policy: Policy, claim: Claim) -> bool:
+def asks_for_whole(policy: Policy, claim: Claim) -> bool:
+    """Whether money rules of the claim's reason ask if the whole order is claimed for it."""
     return any(isinstance(rule, Share) and rule.of == "order" for rule in policy.rules_of(claim.reason))
 
 
-def _whole(order: Order, claim: Claim, line_ids: Sequence[str]) -> bool:
+def is_whole(order: Order, claim: Claim, line_ids: Sequence[str]) -> bool:
     """Whether with these lines every unit of the order that cost anything is claimed for the claim's reason: by it, or
     by claims that were refunded. In an order in which nothing cost anything, every unit counts."""
     ledger = order.the_ledger()
@@ -283,7 +284,8 @@ def _whole(order: Order, claim: Claim, line_ids: Sequence[str]) -> bool:
     return not any(free or line.value((number,)) for line, number in rest)
 
 
-def _past(order: Order, claim: Claim, policy: Policy) -> Past:
+def past_of(order: Order, claim: Claim, policy: Policy) -> Past:
+    """What the order's other claims have left for this one."""
     given = add(other.committed() for other in order.others(claim))
     amounts: dict[BreakdownKind, int] = {name: item.amount for name, item in given.items()}
     return Past(sum(_fee_borne(order, other, policy) for other in order.others(claim)), amounts)
