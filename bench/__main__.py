@@ -1,7 +1,6 @@
 """`python -m bench` measures, `python -m bench profile` shows where the services spend their time (docs/speed.md)."""
 
 import asyncio
-import json
 import sys
 import tempfile
 import time
@@ -16,7 +15,8 @@ from bench import machine, ours, references
 from bench.measure import Run
 from bench.profile import profiled
 from bench.references import NotRun, Way
-from bench.report import RECORDED, Report, fallen, recorded_ratio
+from bench.report import Report, verdict
+from bench.report import record as keep
 from bench.shape import Stage
 from bench.stack import BenchStack, running
 
@@ -57,6 +57,7 @@ def run(
     naive_claims: Annotated[int, typer.Option(min=20, help="Claims of the naive way.")] = DEFAULT.naive_claims,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds; each runs every way once.")] = DEFAULT.rounds,
     latency_seconds: Annotated[float, typer.Option(help="Seconds at each rate; 0: none.")] = DEFAULT.latency_seconds,
+    rates: Annotated[str, typer.Option(help="Claims a second at which latency is measured.")] = "10,100,1000",
     sustained: Annotated[int, typer.Option(help="Claims of one long run at the end; 0: none.")] = DEFAULT.sustained,
     window: Annotated[int, typer.Option(min=100, help="Claims under way at once.")] = DEFAULT.window,
     against: Annotated[
@@ -78,6 +79,7 @@ def run(
             naive_claims=naive_claims,
             rounds=rounds,
             latency_seconds=latency_seconds,
+            rates=tuple(float(rate) for rate in rates.split(",")),
             sustained=sustained,
             window=window,
             ways=_named(against),
@@ -86,12 +88,12 @@ def run(
         report = asyncio.run(_measure(sizes, folder))
     report.write(json_file)
     report.show(Console())
-    ratio = report.ratio("floor")
-    if record and ratio is not None:
-        facts = {"ratio_to_floor": ratio["median"], "machine": dict(report.machine)}
-        RECORDED.write_text(json.dumps(facts, indent=1) + "\n")
+    if record:
+        keep(report)
     if short:
-        raise typer.Exit(_guard(ratio["median"] if ratio else 0.0))
+        fallen, said = verdict(report)
+        print(said)
+        raise typer.Exit(int(fallen))
 
 
 def _named(against: str) -> tuple[Way, ...]:
@@ -196,16 +198,6 @@ async def _sustained(stack: BenchStack, sizes: Sizes, report: Report) -> None:
     report.sustained, _ = await _ours(stack, "sustained", sizes.sustained, sizes)
     for part, size in before.items():
         report.disk_bytes[part] = (machine.folder_bytes(stack.folder(part)) - size) / sizes.sustained
-
-
-def _guard(ratio: float) -> int:
-    recorded = recorded_ratio()
-    if recorded is None:
-        print(f"ratio_to_floor is {ratio:.3f}; nothing is recorded yet (python -m bench --short --record)")
-        return 0
-    verdict = "has fallen by more than a third" if fallen(ratio, recorded) else "holds"
-    print(f"ratio_to_floor {verdict}: {ratio:.3f}, recorded {recorded:.3f}")
-    return int(fallen(ratio, recorded))
 
 
 def _say(line: str) -> None:

@@ -16,6 +16,8 @@ from bench.shape import Stage
 RECORDED: Final = Path(__file__).with_name("recorded.json")
 ALLOWED_FALL: Final = 1 / 3
 """By how much `ratio_to_floor` may fall below the recorded one."""
+QUIET: Final = 0.3
+"""Cores that neighbours may take before rates are not to be compared."""
 PROMISES: Final = {
     "ours": "exactly once in effect, over crashes",
     "floor": "a crash loses what was not forwarded",
@@ -152,16 +154,39 @@ class Report:
         return table
 
 
-def fallen(ratio: float, recorded: float) -> bool:
-    """Whether `ratio_to_floor` fell by more than is allowed."""
-    return ratio < recorded * (1 - ALLOWED_FALL)
+def verdict(report: Report) -> tuple[bool, str]:
+    """Whether ours has fallen against the floor by more than is allowed, and the sentence that says so.
 
-
-def recorded_ratio() -> float | None:
-    """The recorded `ratio_to_floor`; None where nothing is recorded."""
+    Where neighbours took a good part of the machine, rates tell little: then CPU is compared.
+    """
+    by = "ratio_to_floor" if _neighbours(report) <= QUIET else "cpu_ratio_to_floor"
+    ratio = report.ratio("floor") if by == "ratio_to_floor" else report.cpu_ratio("floor")
+    if ratio is None:
+        return True, "there is no figure of the floor"
     if not RECORDED.exists():
-        return None
-    return float(json.loads(RECORDED.read_text())["ratio_to_floor"])
+        return False, f"{by} is {ratio['median']:.3f}; nothing is recorded (python -m bench --short --record)"
+    recorded = float(json.loads(RECORDED.read_text())[by])
+    fallen = ratio["median"] < recorded * (1 - ALLOWED_FALL)
+    said = "has fallen by more than a third" if fallen else "holds"
+    return fallen, f"{by} {said}: {ratio['median']:.3f}, recorded {recorded:.3f}"
+
+
+def record(report: Report) -> None:
+    """Keep this report's ratios for the guard."""
+    ratio, cpu = report.ratio("floor"), report.cpu_ratio("floor")
+    if ratio is None or cpu is None:
+        return
+    facts = {
+        "ratio_to_floor": ratio["median"],
+        "cpu_ratio_to_floor": cpu["median"],
+        "neighbours_cores": _neighbours(report),
+        "machine": dict(report.machine),
+    }
+    RECORDED.write_text(json.dumps(facts, indent=1) + "\n")
+
+
+def _neighbours(report: Report) -> float:
+    return max((run.others for one in report.rounds for run in one.values()), default=0.0)
 
 
 def _spread(of: Mapping[str, float], digits: int) -> str:
