@@ -4,6 +4,8 @@ import asyncio
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
@@ -119,15 +121,14 @@ def profile(
             print(line)
 
 
-class _folder(tempfile.TemporaryDirectory[str]):  # noqa: N801 - used as a function
+@contextmanager
+def _folder(named: Path | None) -> Iterator[Path]:
     """The stack's folder: the one named, kept; otherwise one that is removed."""
-
-    def __init__(self, named: Path | None) -> None:
-        self._named = named
-        super().__init__(prefix="makegood-bench-", ignore_cleanup_errors=True)
-
-    def __enter__(self) -> Path:  # type: ignore[override]  # a path serves us better than its name
-        return self._named or Path(super().__enter__())
+    if named is not None:
+        yield named
+        return
+    with tempfile.TemporaryDirectory(prefix="makegood-bench-", ignore_cleanup_errors=True) as place:
+        yield Path(place)
 
 
 async def _measure(sizes: Sizes, folder: Path) -> Report:
