@@ -3,6 +3,9 @@
 import asyncio
 import sys
 
+from aiokafka.errors import KafkaError
+from asyncpg import PostgresError
+
 from services.console.app import build
 from services.console.rebuild import Running, rebuild
 from services.console.settings import ConsoleSettings
@@ -18,9 +21,9 @@ def command(words: list[str]) -> int:
     match words:
         case ["rebuild"]:
             try:
-                tables = asyncio.run(rebuild(settings.database))
-            except Running as running:
-                print(running, file=sys.stderr)
+                tables = asyncio.run(rebuild(settings.database, settings.kafka))
+            except (Running, OSError, KafkaError, PostgresError) as error:
+                print(error or repr(error), file=sys.stderr)
                 return 1
             print(f"emptied {', '.join(tables)}; the console reads every topic from its beginning when it starts")
             return 0

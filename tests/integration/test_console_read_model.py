@@ -14,6 +14,7 @@ from shared.db import connect
 from tests.conftest import MakeDatabase
 from tests.console_desk import Console1, console
 from tests.console_samples import Topics, day, life
+from tests.stack import Servers
 
 PACKAGES = ["shared.bus", "services.console"]
 
@@ -40,7 +41,7 @@ def mixed(records: list[Record], seed: int) -> list[Record]:
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_rebuilt_from_the_topics_it_has_the_same_rows(
-    make_database: MakeDatabase, tmp_path: Path, seed: int
+    servers: Servers, make_database: MakeDatabase, tmp_path: Path, seed: int
 ) -> None:
     records = day(28).records
     database = await make_database(PACKAGES)
@@ -52,7 +53,7 @@ async def test_rebuilt_from_the_topics_it_has_the_same_rows(
         people = await first.audit()
     assert all(before[table] for table in before if table != "unfolded")
 
-    assert "claim" in await rebuild(database)
+    assert "claim" in await rebuild(database, servers.kafka)
 
     async with console(database, tmp_path) as second:
         assert not any((await second.rows()).values())
@@ -66,7 +67,7 @@ async def test_a_rebuild_is_refused_while_a_console_runs(make_database: MakeData
     pool = await connect(database, 1, application="console-1")
     try:
         with pytest.raises(Running):
-            await rebuild(database)
+            await rebuild(database, "127.0.0.1:1")
     finally:
         await pool.close()
 

@@ -124,7 +124,7 @@ def shown(policy: Policy) -> PolicyPage:
     failed = {(where[1], where[3]) for where, _ in try_examples(policy) if len(where) > 3}
     rules = []
     for name, rule in policy.rules.items():
-        said = rule.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+        said = rule.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
         examples = [
             ExampleShown(
                 name=example.name,
@@ -164,5 +164,9 @@ def _pairs(tree: object, prefix: str = "") -> dict[str, str]:
     """Nested members as `a.b` → text."""
     if isinstance(tree, dict):
         return {k: v for key, value in tree.items() for k, v in _pairs(value, f"{prefix}{key}.").items()}
-    text = ", ".join(map(str, tree)) if isinstance(tree, list | tuple) else str(tree)
+    text = ", ".join(_word(one) for one in tree) if isinstance(tree, list | tuple) else _word(tree)
     return {prefix.rstrip("."): text}
+
+
+def _word(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

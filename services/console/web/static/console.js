@@ -47,6 +47,19 @@
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   draw();
 
+  // On a narrow page a table's rows become cards; each cell then says which column it is of.
+  function label(root) {
+    for (const table of root.querySelectorAll("table:not(.rows):not(.funnel)")) {
+      const names = [...table.querySelectorAll("thead th")].map((cell) => cell.textContent);
+      for (const row of table.querySelectorAll("tbody tr")) {
+        [...row.children].forEach((cell, index) => { if (names[index]) cell.dataset.label = names[index]; });
+      }
+      table.classList.add("rows");
+    }
+  }
+  label(document);
+  document.addEventListener("htmx:afterSwap", (event) => label(event.target));
+
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button[data-fill]");
     if (!button) return;

@@ -1,0 +1,80 @@
+"""The console as a process on real servers: it reads the topics, is rebuilt by its command, and has the same rows."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from services.console.store import READ_MODEL
+from tests.console_samples import day
+from tests.stack import Message, Servers, eventually
+
+
+@asynccontextmanager
+async def process(env: dict[str, str], log: Path, *words: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`python -m services.console`, ended with SIGTERM; it has to end with 0."""
+    with log.open("wb") as out:
+        program = (sys.executable, "-m", "services.console", *words)
+        running = await asyncio.create_subprocess_exec(*program, env=env, stdout=out, stderr=out)
+        try:
+            yield running
+        finally:
+            if running.returncode is None and not words:
+                running.terminate()
+            async with asyncio.timeout(40):
+                code = await running.wait()
+        assert code == 0, await asyncio.to_thread(log.read_text)
+
+
+@pytest.mark.timeout(240)
+async def test_rebuilt_by_its_command_it_has_the_same_rows(servers: Servers, database: str, tmp_path: Path) -> None:
+    topics = day(14)
+    await servers.publish(Message(r.topic, r.value, r.key, r.headers, r.partition) for r in topics.records)
+    env = {
+        **os.environ,
+        "MAKEGOOD_KAFKA": servers.kafka,
+        "MAKEGOOD_DATABASE": database,
+        "MAKEGOOD_CONSOLE_PORT": "0",
+        "MAKEGOOD_CONSOLE_DATA": str(tmp_path),
+        "MAKEGOOD_CONSOLE_ADMIN_PASSWORD": "for this test only",
+    }
+    mine = {f"C-{n}" for n in range(1, 15)}
+    conn = await asyncpg.connect(database)
+
+    async def read() -> dict[str, list[str]]:
+        return {
+            table: sorted(row["row"] for row in await conn.fetch(f"SELECT t::text AS row FROM {table} t"))
+            for table in READ_MODEL
+        }
+
+    async def settled() -> bool:
+        try:
+            rows = await conn.fetch("SELECT claim_id FROM claim WHERE state IN ('paid', 'review', 'refused')")
+            letters = await conn.fetchval("SELECT count(*) FROM letter")
+        except asyncpg.UndefinedTableError:
+            return False
+        before = await read()
+        await asyncio.sleep(0)
+        return len(mine & {row["claim_id"] for row in rows}) == 8 and letters >= 4 and before == await read()
+
+    try:
+        async with process(env, tmp_path / "1.log"):
+            await eventually(settled, 60, every=0.5, why="everything is read")
+        before = await read()
+        async with process(env, tmp_path / "2.log", "rebuild"):
+            pass
+        assert not any((await read()).values())
+        async with process(env, tmp_path / "3.log"):
+
+            async def as_many() -> bool:
+                return {t: len(rows) for t, rows in (await read()).items()} == {t: len(r) for t, r in before.items()}
+
+            await eventually(as_many, 90, every=0.5, why="as many rows")
+            assert await read() == before
+    finally:
+        await conn.close()
