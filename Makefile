@@ -18,7 +18,7 @@ export UV_COMPILE_BYTECODE := true
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test lint types imports schema check clean bench profile
+.PHONY: help setup demo up down test faults lint types imports schema check clean bench profile
 
 help: ## show this list
 	@echo "make setup, then make demo. Targets:"
@@ -48,6 +48,9 @@ down: $(STAMP) ## stop what `make up` started
 
 test: $(STAMP) ## all tests, on real servers
 	@$(VENV)/bin/python -m pytest
+
+faults: $(STAMP) ## break a running stack for 10 minutes and prove that nothing was lost or twice (SECONDS=…, SEED=…)
+	@$(VENV)/bin/python -m tests.faults.run --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))
 
 bench: $(STAMP) ## how fast: against a raw loop, a naive service and Kafka Streams, some 15 minutes (docs/speed.md)
 	@$(VENV)/bin/python -m bench $(BENCH)
