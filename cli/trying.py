@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -265,5 +265,6 @@ def _closed(order: Order, claim_id: str, outcome: Outcome, items: Items, held: t
     """The order with the claim decided so, as far as its other claims depend on it."""
     if len(order.claims) == 1:
         return order
+    claim = order.claims[claim_id]
     decision = Decision(1, outcome, "policy", items, status="instructed" if total(items) else "none")
-    return order.with_claim(replace(order.claims[claim_id], decisions=(decision,), held=held))
+    return order.with_claim(Claim(claim_id, claim.reason, claim.units, claim.parts, held=held, decisions=(decision,)))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
-from cli.recording import Recorded, readable
+from cli.recording import Recorded
 from cli.replaying import NOTHING, Difference, Found, Said, Search, sha
 from services.eligibility.domain import assess
 from services.eligibility.facts import ClaimState, Told, look_again, tell
@@ -17,7 +17,7 @@ from services.refund_calculation.codec import encode
 from services.refund_calculation.domain import calculate
 from services.refund_calculation.handlers import TAKEN
 from services.refund_calculation.state import Order
-from shared.events import ClaimAssessed, ClaimDecided, Event, OrderDelivered, RefundInstructed, dump
+from shared.events import BadEvent, ClaimAssessed, ClaimDecided, Event, OrderDelivered, RefundInstructed, dump
 from shared.events.topics import ADMISSIONS, ASSESSMENTS, DECISIONS, REFUNDS
 from shared.policy.book import PolicyBook
 
@@ -63,7 +63,9 @@ class Verified:
 def verify(records: Iterable[Recorded], book: PolicyBook, *, complete: bool = False) -> Verified:
     """Replays all records. With `complete`, an input without its answer is a difference, the last of a lane too."""
     heard = _sort(records)
-    done = Verified(claims=len(heard.claims), orders=len(heard.orders), inputs=heard.inputs)
+    done = Verified(
+        claims=len(heard.claims), orders=len(heard.orders), inputs=heard.inputs, differences=heard.unreadable
+    )
     reproduced: list[Recorded] = []
     open_: list[tuple[str, str, Recorded, Said]] = []
     answered: dict[tuple[str, str, int], int] = {}
@@ -76,12 +78,14 @@ def verify(records: Iterable[Recorded], book: PolicyBook, *, complete: bool = Fa
             lane = (service, one.topic, one.lane)
             answered[lane] = max(answered.get(lane, -1), one.offset)
         open_ += [(service, about, one, said) for one, said in found.unanswered]
+    waiting: dict[Unanswered, None] = {}
     for service, about, one, said in open_:
         if complete or one.offset < answered.get((service, one.topic, one.lane), -1):
             what = f"{said.type} {sha(said.value)[:12]}"
             done.differences.append(Difference(service, about, one.place, one.at, "$", NOTHING, what))
         else:
-            done.unanswered.append(Unanswered(service, about, one.place, one.type))
+            waiting[Unanswered(service, about, one.place, one.type)] = None
+    done.unanswered = list(waiting)
     done.differences.sort(key=lambda one: (one.at, one.place))
     for topic in (ASSESSMENTS, DECISIONS, REFUNDS):
         found_there = sorted((one for one in reproduced if one.topic == topic), key=lambda one: (one.lane, one.offset))
@@ -98,6 +102,7 @@ def digest_of(outputs: Iterable[Recorded]) -> str:
     return whole.hexdigest()
 
 
+_SPEAKER: Final = {ASSESSMENTS: ELIGIBILITY, DECISIONS: CALCULATION, REFUNDS: CALCULATION}
 _PLACES: Final = {ADMISSIONS: 0, DECISIONS: 1, ASSESSMENTS: 2}
 
 
@@ -109,6 +114,7 @@ class _Heard:
     claims: dict[ClaimKey, tuple[list[Recorded], list[Recorded], list[Recorded]]] = field(default_factory=dict)
     orders: dict[OrderKey, tuple[list[Recorded], list[Recorded], list[Recorded]]] = field(default_factory=dict)
     events: dict[tuple[str, int, int], Event] = field(default_factory=dict)
+    unreadable: list[Difference] = field(default_factory=list)
     refunds: bool = False
     inputs: int = 0
 
@@ -119,9 +125,17 @@ class _Heard:
 def _sort(records: Iterable[Recorded]) -> _Heard:
     heard = _Heard()
     delivered: dict[OrderKey, list[Recorded]] = {}
-    for one, event in readable(records):
-        heard.events[one.topic, one.lane, one.offset] = event
+    for one in records:
         heard.refunds = heard.refunds or one.topic == REFUNDS
+        try:
+            event = one.event()
+        except BadEvent as bad:
+            if one.topic in _SPEAKER:  # on admissions it was a dead letter of its readers
+                what = f"{one.type} that cannot be read: {bad.message}"
+                unread = Difference(_SPEAKER[one.topic], "a record", one.place, one.at, bad.path, what, NOTHING)
+                heard.unreadable.append(unread)
+            continue
+        heard.events[one.topic, one.lane, one.offset] = event
         order = (getattr(event, "merchant", ""), getattr(event, "order_id", ""))
         if isinstance(event, OrderDelivered):
             delivered.setdefault(order, []).append(one)
