@@ -84,8 +84,13 @@ def _show(found: Verified, seconds: dict[str, float]) -> None:
         f"another order than that of their times.",
         highlight=False,
     )
-    for one in found.unanswered[:SHOWN]:
-        console.print(f"not answered yet: {one.type} ({one.place}, {_safe(one.about)})", highlight=False)
+    if found.unanswered:
+        console.print(
+            f"{len(found.unanswered)} inputs at the end of their lanes have no answer in the recording yet, such as:",
+            highlight=False,
+        )
+    for one in found.unanswered[:3]:
+        console.print(f"  {one.type} ({one.place}, {_safe(one.about)})", highlight=False)
     if not found.differences:
         console.print("[green]✓ every assessment, decision and instruction came out the same, to the byte[/]")
         return
