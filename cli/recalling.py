@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from cli.recording import Recorded, readable
-from services.eligibility.casework import make_case, units_back
+from services.eligibility.casework import make_case
 from services.eligibility.facts import AnswerFact, ClaimState, Told, tell
 from services.refund_calculation.domain import calculate
 from services.refund_calculation.problem import Unacceptable
@@ -48,13 +48,15 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """A claim after one of its facts. `waited`: from receipt to report, None while the receipt is unknown. `answer`:
-    the seller's answer that counts. `answered`: this fact was a seller's answer. `postage`: the customer has paid some
-    for a return that is in."""
+    """A claim after one of its facts, told at `at`. `waited`: from receipt to report, None while the receipt is not
+    known. `back`: how many units of each line are back. `answer`: the seller's answer that counts. `answered`: this
+    fact was a seller's answer. `postage`: the customer has paid some for a return that is in."""
 
     claim_id: str
+    at: datetime
     case: Case
     waited: timedelta | None
+    back: tuple[int, ...]
     answer: AnswerFact | None
     answered: bool
     postage: bool
@@ -83,7 +85,7 @@ Step = Facts | Cancelled | Reviewed
 @dataclass(frozen=True, slots=True)
 class Recalled:
     """An order with all its claims admitted, and what became known of them, in order. `steps` is None where something
-    happened that only the whole course of events can tell (a refund that failed, goods that came back in part)."""
+    happened that only the whole course of events can tell (a refund that failed)."""
 
     key: OrderKey
     currency: str
@@ -151,7 +153,7 @@ def _steps(
 ) -> tuple[Step, ...] | None:
     states: dict[str, ClaimState] = {}
     steps: list[Step] = []
-    for _, event in events:
+    for at, event in events:
         if isinstance(event, RefundSettled) and event.status == "failed":
             return None
         if not isinstance(event, Told):
@@ -164,23 +166,23 @@ def _steps(
             told = tell(states[claim_id], event)
             if told is not states[claim_id]:
                 states[claim_id] = told
-                step = _step(told, event, kinds, currency, single=single)
+                step = _step(told, event, kinds, currency, at, single=single)
                 if step is None:
                     return None
                 steps.append(step)
     return tuple(steps)
 
 
-def _step(state: ClaimState, event: Told, kinds: Kinds, currency: str, *, single: bool) -> Step | None:
+def _step(state: ClaimState, event: Told, kinds: Kinds, currency: str, at: datetime, *, single: bool) -> Step | None:
     """What a fact is to its claim; None where facts alone do not tell where it leads."""
     if isinstance(event, ClaimCancelled):
         return Cancelled(state.claim_id)
     if isinstance(event, ClaimReviewed):
         # Which units a person's decision holds, and what of the postage it has in it, depends on what was said before.
         return _reviewed(event, currency) if single and not _postage(state) else None
-    if isinstance(event, ClaimAdmitted | OrderDelivered | ReturnReceived | SellerAnswered) and not _partly_back(state):
-        return _facts(state, kinds, answered=isinstance(event, SellerAnswered))
-    return None  # what happens when the rest does not come back is a matter of time
+    if isinstance(event, ClaimAdmitted | OrderDelivered | ReturnReceived | SellerAnswered):
+        return _facts(state, kinds, at, answered=isinstance(event, SellerAnswered))
+    return None
 
 
 def _reviewed(event: ClaimReviewed, currency: str) -> Reviewed:
@@ -189,18 +191,12 @@ def _reviewed(event: ClaimReviewed, currency: str) -> Reviewed:
     return Reviewed(event.claim_id, outcomes[event.verdict], amount)
 
 
-def _facts(state: ClaimState, kinds: Kinds, *, answered: bool) -> Facts:
+def _facts(state: ClaimState, kinds: Kinds, at: datetime, *, answered: bool) -> Facts:
     assert state.claim is not None
     case, answer = make_case(state, state.claim)
     waited = None if case.received_at is None else case.reported_at - case.received_at
-    return Facts(state.claim_id, kinds.of(case), waited, answer, answered, _postage(state), state)
-
-
-def _partly_back(state: ClaimState) -> bool:
-    if state.claim is None or not state.returns:
-        return False
-    back, _ = units_back(state, state.claim)
-    return any(back.values()) and any(back[line.line_id] < line.quantity for line in state.claim.lines)
+    back = tuple(line.back for line in case.lines)
+    return Facts(state.claim_id, at, kinds.of(case), waited, back, answer, answered, _postage(state), state)
 
 
 def _postage(state: ClaimState) -> bool:

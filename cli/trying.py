@@ -101,11 +101,14 @@ class _Reason:
 
 @dataclass(slots=True)
 class _Open:
-    """A claim on its way through its facts. `end` is final once `closed`; `referred`: a person has to decide it."""
+    """A claim on its way through its facts. `end` is final once `closed`; `referred`: a person has to decide it;
+    `return_since`: from when the goods were awaited; `partly_back`: some of them are there, and the others not."""
 
     end: End = _NOWHERE
     closed: bool = False
     referred: bool = False
+    return_since: datetime | None = None
+    partly_back: bool = False
 
 
 class _TooMuchToTell(Exception):  # noqa: N818 - not an error: the order goes the long way
@@ -158,7 +161,14 @@ class Trial:
                 case Reviewed():
                     self._reviewed(order, one, step)
         merchant, order_id = recalled.key
-        return {(merchant, order_id, claim_id): one.end for claim_id, one in claims.items()}
+        return {(merchant, order_id, claim_id): self._at_last(one) for claim_id, one in claims.items()}
+
+    def _at_last(self, one: _Open) -> End:
+        """Where a claim stands when the clocks have run: the rest of a return that does not come is a person's."""
+        if one.closed or one.referred or not one.partly_back or one.return_since is None:
+            return one.end
+        late = self.until > one.return_since + timedelta(days=self.policy.deadlines.return_days)
+        return _REVIEW if late else one.end
 
     def _facts(self, recalled: Recalled, order: Order, one: _Open, facts: Facts) -> Order:
         reason = self._reason(facts.case.example.reason)
@@ -173,6 +183,9 @@ class Trial:
             one.end, one.closed = _REJECTED, True
             return _closed(order, facts.claim_id, "rejected", {}, ())
         one.end = _AWAITS[verdict.step]
+        one.partly_back = verdict.step is Step.RETURN and any(facts.back[place] for place in verdict.left)
+        if verdict.step is Step.RETURN and one.return_since is None:
+            one.return_since = facts.at
         return order
 
     def _decide(
