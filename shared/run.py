@@ -16,8 +16,9 @@ from shared.bus.host import Host, TopicsUnfit, lanes_in_all
 from shared.bus.pipeline import Pipeline, Service
 from shared.bus.relay import Relay
 from shared.bus.work import Work
-from shared.db import Pool, connect, migrate
+from shared.db import Conn, Pool, connect, migrate
 from shared.health import HealthServer, State, age, serve_health
+from shared.policy.problem import PolicyError
 from shared.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -34,6 +35,14 @@ class HasBackground(Protocol):
         self, pool: Pool, unit: Callable[[], AbstractAsyncContextManager[Work]], stop: asyncio.Event
     ) -> None:
         """Run until `stop` is set; `unit()` opens a unit of work over all lanes owned."""
+
+
+@runtime_checkable
+class HasPromises(Protocol):
+    """A service that has something to look at in its database before its first batch."""
+
+    async def begin(self, conn: Conn) -> None:
+        """Raises `PolicyError` where the service must not start with the policies it has."""
 
 
 def main(build: Callable[[], Service]) -> None:
@@ -72,6 +81,9 @@ async def serve(service: Service, settings: Settings) -> int:
     )
     for name in await migrate(pool, migration_packages(service)):
         log.info("migrated", migration=name)
+    if isinstance(service, HasPromises) and not await _may_begin(service, pool):
+        await pool.close()
+        return 1
     relay = Relay(service.name, settings.kafka, pool, EXACTLY_ONCE_TOPIC)
     pipeline = Pipeline(service, pool, relay, retry_limit=settings.retry_seconds)
     host = Host(service, pipeline, settings)
@@ -85,6 +97,16 @@ async def serve(service: Service, settings: Settings) -> int:
         return 1
     finally:
         await pool.close()
+
+
+async def _may_begin(service: HasPromises, pool: Pool) -> bool:
+    try:
+        async with pool.acquire(timeout=30) as conn:
+            await service.begin(conn)
+    except PolicyError as error:
+        log.error("policies_unfit", problems=[str(problem) for problem in error.problems])
+        return False
+    return True
 
 
 def _calm_collector() -> None:

@@ -5,5 +5,6 @@ assessment: decided, referred, a review refused, a refund that failed).
 
 Produces: `assessments.v1` (`claim.assessed`, whenever where the claim stands has changed, or its due time has passed).
 
-Owns: `claim_state` (all facts about a claim, what was last said about it, and when to look at it again).
+Owns: `claim_state` (all facts about a claim, what was last said about it, and when to look at it again),
+`policy_used` (the policy versions that govern its claims, so that none is changed behind its back).
 """

@@ -10,8 +10,9 @@ import structlog
 from services.eligibility import store
 from services.eligibility.domain import assess
 from services.eligibility.facts import ClaimState, Told, look_again, tell
-from services.eligibility.store import ClaimKey, OrderKey, StateRow
+from services.eligibility.store import ClaimKey, OrderKey, PolicyKey, StateRow
 from shared.bus import Record, Work, order_key
+from shared.db import Conn
 from shared.events import (
     BadEvent,
     ClaimAssessed,
@@ -25,6 +26,8 @@ from shared.events import (
 )
 from shared.events.topics import ASSESSMENTS, READERS
 from shared.policy.book import PolicyBook
+from shared.policy.problem import PolicyError
+from shared.policy.shelf import keep_promises
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +54,10 @@ _TOLD: Final = frozenset(
 """Types that tell something about a claim; others are passed over unread."""
 
 
+class PoliciesDiffer(OSError):  # noqa: N818 - what it is, for the log; the kit tries the batch again, then gives up
+    """Another process over the same database judges by another text of a policy version."""
+
+
 class Eligibility:
     """The service. `policies` gives the book to judge by; it is asked once a batch, so that a reload takes effect."""
 
@@ -60,6 +67,13 @@ class Eligibility:
 
     def __init__(self, policies: Callable[[], PolicyBook]) -> None:
         self._policies = policies
+        self._noted: set[PolicyKey] = set()
+        """Versions that are known to be in the database; only what was read from there, so that a batch that is rolled
+        back leaves nothing here."""
+
+    async def begin(self, conn: Conn) -> None:
+        """Before the first batch: raises `PolicyError` where a version that governs claims here has changed or gone."""
+        keep_promises(await store.policies_used(conn), self._policies())
 
     async def consume(self, work: Work) -> None:
         """Take in a batch of facts, and say of each claim where it stands now."""
@@ -71,6 +85,7 @@ class Eligibility:
         for record, event in letters:
             desk.take(record, event)
         await desk.save()
+        await self._note(work, desk)
 
     async def tick(self, work: Work) -> None:
         """Look again at the claims whose due time has passed."""
@@ -82,6 +97,19 @@ class Eligibility:
         for key, (lane, _) in due.items():
             desk.look(key, lane)
         await desk.save()
+
+    async def _note(self, work: Work, desk: "_Desk") -> None:
+        """Keep which policies govern the claims of a batch."""
+        used = desk.policies()
+        if not used.keys() <= self._noted:
+            kept = await store.policies_used(work.conn)
+            try:
+                keep_promises({key: digest for key, digest in kept.items() if key in used}, desk.book)
+            except PolicyError as error:
+                raise PoliciesDiffer(str(error)) from error
+            self._noted |= kept.keys()
+            if new := {key: digest for key, digest in used.items() if key not in kept}:
+                await store.note_policies(work.conn, new, work.now)
 
 
 def _open(work: Work) -> list[tuple[Record, Told]]:
@@ -155,6 +183,18 @@ class _Desk:
         ]
         if rows:
             await store.save_states(self.work.conn, rows)
+
+    def policies(self) -> dict[PolicyKey, str]:
+        """The versions that govern the claims that have changed, with their digests."""
+        used: dict[PolicyKey, str] = {}
+        for key in self.lanes:
+            pinned = self.states[key].policy
+            if pinned is None or pinned.version is None or (key[0], pinned.version) in used:
+                continue
+            policy = self.book.version(key[0], pinned.version)
+            if policy is not None:
+                used[key[0], pinned.version] = policy.digest
+        return used
 
     def _due(self, key: ClaimKey) -> datetime | None:
         """When to look at the claim again; never for a due time that has passed and meant nothing (a closed claim)."""

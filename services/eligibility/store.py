@@ -1,6 +1,6 @@
 """Eligibility's SQL: one function a query."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
@@ -11,6 +11,8 @@ OrderKey: TypeAlias = tuple[str, str]
 """Merchant, order id."""
 ClaimKey: TypeAlias = tuple[str, str, str]
 """Merchant, order id, claim id."""
+PolicyKey: TypeAlias = tuple[str, int]
+"""Merchant, version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,25 @@ class StateRow:
     revision: int
     due: datetime | None
     state: str
+
+
+async def policies_used(conn: Conn) -> dict[PolicyKey, str]:
+    """The policy versions that govern claims of this database; the digest of each."""
+    rows = await conn.fetch("SELECT merchant, version, digest FROM policy_used")
+    return {(row["merchant"], row["version"]): row["digest"] for row in rows}
+
+
+async def note_policies(conn: Conn, used: Mapping[PolicyKey, str], now: datetime) -> None:
+    """Keep versions that are used for the first time; one that another process has noted already stays as it is."""
+    keys = sorted(used)
+    await conn.execute(
+        "INSERT INTO policy_used (merchant, version, digest, since) "
+        "SELECT u.*, $4 FROM unnest($1::text[], $2::int[], $3::text[]) AS u ON CONFLICT DO NOTHING",
+        [merchant for merchant, _ in keys],
+        [version for _, version in keys],
+        [used[key] for key in keys],
+        now,
+    )
 
 
 async def states_of_orders(conn: Conn, orders: Collection[OrderKey]) -> dict[ClaimKey, str]:

@@ -77,8 +77,10 @@ class Policy(Part):
 
     @cached_property
     def digest(self) -> str:
-        """sha256 (hex) of the policy's canonical form: JSON, keys sorted, nothing left out."""
-        form = json.dumps(self.model_dump(mode="json", by_alias=True), sort_keys=True, separators=(",", ":"))
+        """sha256 (hex) of the policy's canonical form: JSON, keys sorted, without members that say what is so anyway.
+        So a key that a later Makegood knows in addition changes no digest of a file that does not use it."""
+        said = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        form = json.dumps(said, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(form.encode()).hexdigest()
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:

@@ -2,7 +2,7 @@
 does not load, or would change what has been promised."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -43,7 +43,7 @@ class Shelf:
     def _reload(self) -> None:
         try:
             book = load_book(self._folder)
-            _keeps_promises(self._folder, self._book, book)
+            keep_promises({(one.merchant, one.version): one.digest for one in self._book.all()}, book)
         except PolicyError as error:
             log.error("policies_not_loaded_last_good_kept", problems=[str(problem) for problem in error.problems])
             return
@@ -61,15 +61,16 @@ class Shelf:
         return tuple(found)
 
 
-def _keeps_promises(folder: Path, before: PolicyBook, after: PolicyBook) -> None:
-    """A published version governs its orders to the end: it may neither change nor go."""
+def keep_promises(used: Mapping[tuple[str, int], str], book: PolicyBook) -> None:
+    """A published version governs its orders to the end: it may neither change nor go. Raises `PolicyError` where a
+    version in `used` (merchant, version → digest) is not in the book any more, or has another digest."""
     problems = []
-    for policy in before.all():
-        file = str(folder / policy.merchant / f"v{policy.version}.yaml")
-        now = after.version(policy.merchant, policy.version)
+    for (merchant, version), digest in used.items():
+        file = f"{merchant}/v{version}.yaml"
+        now = book.version(merchant, version)
         if now is None:
             problems.append(Problem(file, 1, "a version that is in use is gone. Put it back."))
-        elif now.digest != policy.digest:
+        elif now.digest != digest:
             problems.append(
                 Problem(file, 1, "a version that is in use has changed. Put it back, and add a new version.")
             )

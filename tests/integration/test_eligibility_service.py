@@ -7,18 +7,22 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.eligibility import domain, handlers
+from services.eligibility import domain, handlers, store
 from services.eligibility.facts import ClaimState
 from services.eligibility.handlers import Eligibility
-from shared import clock
+from shared import clock, run
 from shared.bus import Record
 from shared.bus.outbox import Outgoing
-from shared.bus.pipeline import Pipeline
+from shared.bus.pipeline import GaveUp, Pipeline
 from shared.bus.relay import Relay
 from shared.bus.store import unpublished
 from shared.db import Pool, connect
 from shared.events import ClaimAssessed, parse_data
 from shared.events.topics import ADMISSIONS, DECISIONS
+from shared.policy.book import PolicyBook
+from shared.policy.model import Deadlines
+from shared.policy.problem import PolicyError
+from shared.settings import Settings
 from tests.conftest import MakeDatabase
 from tests.unit.eligibility_stage import GOOD, Stage, book
 
@@ -42,8 +46,9 @@ class Raw:
 class Bench:
     """A process of the service; hands in records, reads the outbox."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, dsn: str = "") -> None:
         self.pool = pool
+        self.dsn = dsn
         self.pipeline = Pipeline(Eligibility(book), pool, Relay("eligibility", "nowhere:1", pool), retry_limit=0.5)
         self.pipeline.lanes_in_all = 2
         self._numbers = itertools.count(1)
@@ -82,8 +87,9 @@ class Bench:
 @pytest.fixture
 async def bench(make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
     monkeypatch.setattr(clock, "now", lambda: NOW)
-    pool = await connect(await make_database(PACKAGES), 4, application="test")
-    made = Bench(pool)
+    dsn = await make_database(PACKAGES)
+    pool = await connect(dsn, 4, application="test")
+    made = Bench(pool, dsn)
     await made.pipeline.claim([0, 1])
     yield made
     await pool.close()
@@ -281,3 +287,73 @@ async def test_only_lanes_that_are_owned_are_looked_at(bench: Bench, monkeypatch
     monkeypatch.setattr(clock, "now", lambda: NOW + timedelta(days=8))
     await bench.pipeline.tick()
     assert await bench.told() == ["c-1 seller"]
+
+
+# --- policies that govern claims stay as they are ---
+
+
+def changed(merchant: str) -> PolicyBook:
+    """The book with one merchant's policy as if its file had been edited."""
+    later = Deadlines(seller_days=8, return_days=15)
+    return PolicyBook(
+        one.model_copy(update={"deadlines": later}) if one.merchant == merchant else one for one in book().all()
+    )
+
+
+def without(merchant: str) -> PolicyBook:
+    return PolicyBook(one for one in book().all() if one.merchant != merchant)
+
+
+async def begin(bench: Bench, policies: PolicyBook) -> None:
+    """Another process of the service starts over the same database."""
+    async with bench.pool.acquire() as conn:
+        await Eligibility(lambda: policies).begin(conn)
+
+
+async def test_a_service_does_not_start_when_a_policy_that_governs_claims_has_changed(bench: Bench) -> None:
+    await bench.take(bench.record(*write("admit")))
+    await begin(bench, book())
+    with pytest.raises(PolicyError, match=r"gejet-mall/v1\.yaml:1: a version that is in use has changed"):
+        await begin(bench, changed("gejet-mall"))
+    with pytest.raises(PolicyError, match=r"gejet-mall/v1\.yaml:1: a version that is in use is gone"):
+        await begin(bench, without("gejet-mall"))
+
+
+async def test_a_policy_that_governs_no_claim_yet_may_change(bench: Bench) -> None:
+    await begin(bench, changed("gejet-mall"))
+    await bench.take(bench.record(*write("admit", merchant="nobody")))
+    await bench.take(bench.record(*write("admit", "c-2", "o-2")), bench.record(*write("admit", "c-3", "o-2")))
+    await begin(bench, changed("hakago"))
+    await begin(bench, without("hakago"))
+
+
+async def test_the_process_ends_with_status_1_before_it_reads_anything(bench: Bench) -> None:
+    await bench.take(bench.record(*write("admit")))
+    settings = Settings(database=bench.dsn, kafka="nowhere:1")
+    assert await run.serve(Eligibility(lambda: changed("gejet-mall")), settings) == 1
+
+
+async def test_two_processes_do_not_judge_by_different_texts_of_a_version(bench: Bench) -> None:
+    async with bench.pool.acquire() as conn:
+        await conn.execute("INSERT INTO policy_used VALUES ('gejet-mall', 1, 'what the other has read', now())")
+    with pytest.raises(GaveUp):
+        await bench.take(bench.record(*write("admit")))
+    assert await bench.told() == []
+    async with bench.pool.acquire() as conn:
+        assert await conn.fetchval("SELECT count(*) FROM claim_state") == 0
+
+
+async def test_what_is_noted_survives_a_batch_that_is_rolled_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise OSError("the database is gone")
+
+    record = bench.record(*write("admit"))
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "note_policies", broken)
+        with pytest.raises(GaveUp):
+            await bench.take(record)
+    await bench.take(record)
+    with pytest.raises(PolicyError):
+        await begin(bench, changed("gejet-mall"))
