@@ -14,8 +14,7 @@ to something. Shipping paid to the carrier (`collect`) was not paid to the shop 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from shared.money import apportion, minor
 
@@ -82,8 +81,7 @@ def _part(total: int, quantity: int, units: Iterable[int], after: int = 0) -> in
     return sum(even + (after < unit <= after + more) for unit in units)
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerLine:
+class LedgerLine(NamedTuple):
     """One order line in minor units. `discount` and `code` are what was taken off the whole line, `shipping` and `fee`
     its shares; the `_by_units` pair is the other reading of the register's `share-key`."""
 
@@ -115,8 +113,7 @@ class LedgerLine:
         return odd if odd and odd_of_code and self.unit_price - discount - 1 <= code else 0
 
 
-@dataclass(frozen=True, slots=True)
-class Ledger:
+class Ledger(NamedTuple):
     """The order in minor units of `currency`. `deposit`: the sum of its payments = of its lines, shipping and fee."""
 
     currency: str

@@ -5,15 +5,15 @@ every eligible claim with it; the policy loader runs the worked examples through
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from itertools import product
-from typing import Literal, assert_never
+from types import MappingProxyType
+from typing import Literal, NamedTuple, assert_never
 
 from shared import money
 from shared.events.parts import Alternative, BreakdownKind, Payer, ReadingShown
 from shared.ledger import Ledger, Units
 from shared.policy.model import Policy
-from shared.policy.rules import Cap, Cost, Fee, MoneyRule, Share, Situation, money_rule
+from shared.policy.rules import Cap, Cost, Fee, MoneyRule, Share, Situation
 
 ITEMS: tuple[BreakdownKind, ...] = (
     "goods",
@@ -30,8 +30,7 @@ class PricingError(ValueError):
     """A claim that the policy's money rules cannot price: the seller's amount is missing or in a strange currency."""
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(NamedTuple):
     """The amount that a seller named: a decimal string of `currency`; `rate` is the order's `exchange.rate` when that
     is not the order's currency."""
 
@@ -40,16 +39,14 @@ class Named:
     rate: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Past:
+class Past(NamedTuple):
     """What the order's other claims have left: the fee that they have borne, and what of an item was given already."""
 
     fee_borne: int = 0
-    given: Mapping[BreakdownKind, int] = field(default_factory=dict)
+    given: Mapping[BreakdownKind, int] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(NamedTuple):
     """What is priced. `whole`: with it, every unit of the order that cost anything is claimed for this reason."""
 
     reason: str
@@ -59,8 +56,7 @@ class Claimed:
     whole: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """One entry of a breakdown in minor units, negative where it is kept; never 0."""
 
     amount: int
@@ -71,8 +67,7 @@ class Item:
 Items = Mapping[BreakdownKind, Item]
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(NamedTuple):
     """A money rule that took part, and what it did beyond its wording (empty where nothing)."""
 
     rule: str
@@ -80,8 +75,7 @@ class Applied:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Priced:
+class Priced(NamedTuple):
     """A refund under one set of readings. `below_zero` names the entry under which a person must look at it: the fee
     would have taken more than there was, so that it takes all and the refund is 0."""
 
@@ -95,8 +89,7 @@ class Priced:
         return total(self.items)
 
 
-@dataclass(frozen=True, slots=True)
-class Weighed:
+class Weighed(NamedTuple):
     """A refund under every reading of the open points that it depends on: `priced` as chosen, `shown` each reading with
     its amount, `refers` the entry under which a person must choose, or None where it is decided."""
 
@@ -234,10 +227,9 @@ def _entries(policy: Policy, claimed: Claimed) -> tuple[str, ...]:
 
 
 def _pricing_rules(policy: Policy, claimed: Claimed) -> Iterator[MoneyRule]:
-    for rule in policy.rules_of(claimed.reason):
-        found = money_rule(rule)
-        if found is not None and not isinstance(found, Cost) and found.when.holds(claimed.situation):
-            yield found
+    for rule in policy.plan(claimed.reason).priced:
+        if not isinstance(rule, Cost) and rule.when.holds(claimed.situation):
+            yield rule
 
 
 class _Draft:

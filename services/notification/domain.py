@@ -7,10 +7,8 @@ customer: a reminder to staff, a seller's answer that is still being judged, a r
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 from uuid import UUID, uuid5
-
-from pydantic import BaseModel
 
 from services.notification import letters
 from services.notification.letters import Desk, Letter, Sheet
@@ -23,7 +21,7 @@ Occasion = ClaimRefused | ClaimAssessed | ClaimDecided | ClaimSettled
 _NAMESPACE = UUID("8f1c0c1e-6b4e-5d53-9f59-2f0f0a8f7c11")
 
 
-class Told(BaseModel):
+class Told(NamedTuple):
     """What the customer has been told of a claim so far: that it waits for something, that it is decided."""
 
     waiting: bool = False
@@ -41,15 +39,15 @@ class Notice:
 def turn(told: Told, event: Occasion, event_id: str) -> tuple[Told, Notice | None]:
     """What an event means for the customer. `event_id` tells two refusals of one claim id apart: after a refusal the id
     may be used again. Once a claim is decided, an assessment that is read late is no news any more."""
-    match event:
-        case ClaimRefused():
-            return told, _notice(event, "refused", event_id)
-        case ClaimDecided():
-            return told.model_copy(update={"decided": True}), _notice(event, "decided", str(event.decision_no))
-        case ClaimSettled():
-            return told, _notice(event, "refund_delayed", event.refund_id) if event.status == "failed" else None
+    match event:  # the frequent ones first: that a model is not of a class takes long to find out
         case ClaimAssessed():
             return _assessed(told, event)
+        case ClaimDecided():
+            return told._replace(decided=True), _notice(event, "decided", str(event.decision_no))
+        case ClaimRefused():
+            return told, _notice(event, "refused", event_id)
+        case ClaimSettled():
+            return told, _notice(event, "refund_delayed", event.refund_id) if event.status == "failed" else None
 
 
 def compose(event: Occasion, desk: Desk) -> Letter:
@@ -79,7 +77,7 @@ def sheet_of(admitted: ClaimAdmitted) -> Sheet:
 def _assessed(told: Told, event: ClaimAssessed) -> tuple[Told, Notice | None]:
     if event.status != "awaiting" or told.decided:
         return told, None
-    now_waiting = told.model_copy(update={"waiting": True})
+    now_waiting = told._replace(waiting=True)
     match event.awaiting:
         case "return":
             return now_waiting, _notice(event, "awaiting_return", event.authorization or "")

@@ -126,7 +126,8 @@ def _take(batch: _Batch, record: Record, event: _Known) -> None:
         event.merchant, event.claim_id, record.partition, event.order_id, Told(), None
     )
     if isinstance(event, ClaimAdmitted):
-        batch.claims[key] = replace(claim, lane=record.partition, order_id=event.order_id, sheet=sheet_of(event))
+        sheet = sheet_of(event).model_dump_json()
+        batch.claims[key] = replace(claim, lane=record.partition, order_id=event.order_id, sheet=sheet)
         batch.changed.add(key)
         batch.arrived.add((event.merchant, event.order_id))
         return

@@ -3,6 +3,9 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
+
+from pydantic_core import to_json
 
 from services.notification.domain import Sheet, Told
 from shared.db import Conn, Pool
@@ -11,17 +14,23 @@ from shared.events import CustomerContact
 Key = tuple[str, str]
 """Merchant and claim id, or merchant and order id."""
 
+_TEXT: Final = {
+    told: to_json(told._asdict()).decode() for told in (Told(w, d) for w in (False, True) for d in (False, True))
+}
+"""All that a customer can have been told, as it is stored."""
+_TOLD: Final = {text: told for told, text in _TEXT.items()}
+
 
 @dataclass(frozen=True, slots=True)
 class ClaimRow:
-    """A claim as this service knows it."""
+    """A claim as this service knows it. `sheet` is JSON: only who writes a letter reads it."""
 
     merchant: str
     claim_id: str
     lane: int
     order_id: str
     told: Told
-    sheet: Sheet | None
+    sheet: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +102,8 @@ async def load_claims(conn: Conn, keys: Collection[Key]) -> dict[Key, ClaimRow]:
             row["claim_id"],
             row["lane"],
             row["order_id"],
-            Told.model_validate_json(row["told"]),
-            None if row["sheet"] is None else Sheet.model_validate_json(row["sheet"]),
+            _TOLD[row["told"]],
+            row["sheet"],
         )
         for row in rows
     }
@@ -111,8 +120,8 @@ async def save_claims(conn: Conn, claims: Collection[ClaimRow]) -> None:
         [claim.claim_id for claim in claims],
         [claim.lane for claim in claims],
         [claim.order_id for claim in claims],
-        [claim.told.model_dump_json() for claim in claims],
-        [None if claim.sheet is None else claim.sheet.model_dump_json() for claim in claims],
+        [_TEXT[claim.told] for claim in claims],
+        [claim.sheet for claim in claims],
     )
 
 

@@ -2,7 +2,6 @@
 referral where the money shows that a person must decide."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from services.refund_calculation.deciding import Step, Verdict, conflicts, decide, fits
@@ -21,7 +20,6 @@ from shared.events import (
     Replacement,
     ReplacementLine,
     ShipCost,
-    dump,
 )
 from shared.events.parts import BreakdownKind, Outcome, Payer
 from shared.ledger import Units
@@ -31,8 +29,13 @@ from shared.policy.rules import Cost, Fee, Share, Situation
 from shared.pricing import Claimed, Item, Items, Named, Past, PricingError, Weighed, percentage, total, weigh
 
 
-def take_assessment(order: Order, claim: Claim, event: ClaimAssessed, book: PolicyBook, now: datetime) -> Step:
-    """The claim after an assessment. Raises `Unacceptable` for one that cannot be calculated from."""
+def take_assessment(
+    order: Order, claim: Claim, event: ClaimAssessed, text: str, book: PolicyBook, now: datetime
+) -> Step:
+    """The claim after an assessment, which is kept as the `text` that it came as.
+
+    Raises `Unacceptable` for one that cannot be calculated from.
+    """
     basis = event.basis
     if basis is None:
         raise Unacceptable("$.basis", "is missing: there is nothing to calculate from")
@@ -40,7 +43,7 @@ def take_assessment(order: Order, claim: Claim, event: ClaimAssessed, book: Poli
         return Step(order, note=f"assessment {basis.revision} came again")
     if unknown := [line.line_id for line in event.lines if line.line_id not in claim.units]:
         raise Unacceptable("$.lines", f"the claim has no line {unknown[0]}")
-    claim = replace(claim, revision=basis.revision, assessment=dump(event).decode())
+    claim = claim._replace(revision=basis.revision, assessment=text)
     order = order.with_claim(claim)
     if event.status == "awaiting" or claim.by_staff:
         return _late_postage(order, claim, event, basis, now)
@@ -116,8 +119,7 @@ def _verdict(outcome: Outcome, event: ClaimAssessed, basis: Basis, lines: Sequen
 
 def _replacement(order: Order, claim: Claim, event: ClaimAssessed, basis: Basis, policy: Policy) -> Verdict:
     payer = ship_payer(policy, claim.reason, _situation(order, basis))
-    return replace(
-        _verdict("replacement", event, basis, event.lines),
+    return _verdict("replacement", event, basis, event.lines)._replace(
         replacement=replacement_of(claim, _eligible(event), payer),
         target=owed_postage(basis, order.the_ledger().currency),
     )
@@ -142,7 +144,7 @@ def _refund(order: Order, claim: Claim, event: ClaimAssessed, basis: Basis, poli
     if weighed.refers is not None:
         return _referred(order, claim, weighed.refers, (*event.readings, *weighed.shown))
     if claim.last is not None and total(target) == total(before):
-        return Step(order.with_claim(replace(claim, answer=_answer_id(basis))), note="a later answer of the same total")
+        return Step(order.with_claim(claim._replace(answer=_answer_id(basis))), note="a later answer of the same total")
     if not fits(order, claim, target):
         amounts = {"as-calculated": goods_total(target), "what-is-left": order.left() + goods_total(before)}
         return _refer(order, claim, event, "above-what-is-left", amounts)
@@ -160,8 +162,7 @@ def _later(order: Order, claim: Claim, event: ClaimAssessed, basis: Basis, book:
 
 def _refund_verdict(event: ClaimAssessed, basis: Basis, policy: Policy, weighed: Weighed, target: Items) -> Verdict:
     lines = _with_money_reasons(event.lines, policy, weighed)
-    return replace(
-        _verdict("refund", event, basis, lines),
+    return _verdict("refund", event, basis, lines)._replace(
         target=target,
         held=tuple(_eligible(event)),
         readings=(*event.readings, *weighed.shown),
@@ -262,7 +263,7 @@ def _named(order: Order, basis: Basis) -> Named | None:
 
 def asks_for_whole(policy: Policy, claim: Claim) -> bool:
     """Whether money rules of the claim's reason ask if the whole order is claimed for it."""
-    return any(isinstance(rule, Share) and rule.of == "order" for rule in policy.rules_of(claim.reason))
+    return any(isinstance(rule, Share) and rule.of == "order" for rule in policy.plan(claim.reason).priced)
 
 
 def is_whole(order: Order, claim: Claim, line_ids: Sequence[str]) -> bool:

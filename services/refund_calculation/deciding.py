@@ -1,12 +1,12 @@
 """From "this is what the claim comes to" to a decision, and to the instruction that pays the difference."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID, uuid5
 
 from services.refund_calculation.state import (
+    NOTHING,
     Claim,
     Decision,
     Draw,
@@ -35,15 +35,14 @@ REFUNDS: Final = UUID("5d0c1f0e-3a4b-5c57-9d4e-6b1f2a7c8e90")
 """The namespace of refund ids. It must never change: payment systems know refunds by ids made with it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What a claim is to come to. `target` is its total by item, over all its decisions; `beside` the return postage
     in it that this decision adds beside a staff amount. `answer`: the seller's answer it rests on."""
 
     outcome: Outcome
     lines: Sequence[AssessedLine]
     decided_by: str
-    target: Items = field(default_factory=dict)
+    target: Items = NOTHING
     replacement: Replacement | None = None
     policy: PolicyRef | None = None
     readings: Sequence[ReadingShown] = ()
@@ -56,8 +55,7 @@ class Verdict:
         return self.decided_by != "policy"
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """The order after an event, what is to be published, and a line for the claim's history."""
 
     order: Order
@@ -92,9 +90,9 @@ def decide(order: Order, claim: Claim, verdict: Verdict, now: datetime) -> Step:
         "instructed" if amount else "none",
     )
     earlier = tuple(
-        replace(one, status="void") if one.status == "failed" and verdict.by_staff else one for one in claim.decisions
+        one._replace(status="void") if one.status == "failed" and verdict.by_staff else one for one in claim.decisions
     )
-    decided = replace(claim, decisions=(*earlier, decision), held=verdict.held, answer=verdict.answer)
+    decided = claim._replace(decisions=(*earlier, decision), held=verdict.held, answer=verdict.answer)
     event = _decided(order, claim, verdict, decision, now)
     events: tuple[Event, ...] = (event,)
     if amount:

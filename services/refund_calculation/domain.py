@@ -1,8 +1,7 @@
 """`calculate`: what an event does to an order's money. Pure: the clock, the log, the database and Kafka are outside."""
 
-from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from services.refund_calculation.assessed import take_assessment
 from services.refund_calculation.deciding import Step, Verdict, decide
@@ -32,8 +31,7 @@ MOST_EARLY: Final = 200
 """How many events are kept about a claim whose admission has not been read. It is read soon, or never."""
 
 
-@dataclass(frozen=True, slots=True)
-class Calculated:
+class Calculated(NamedTuple):
     """What came of an event. `notes`: claim id and a line for its history, for each claim that it touched."""
 
     order: Order
@@ -45,8 +43,10 @@ About = ClaimAssessed | ClaimCancelled | ClaimReviewed | ReturnReceived
 """Events about one claim, which may come before its admission is read."""
 
 
-def calculate(order: Order, event: Event, book: PolicyBook, now: datetime) -> Calculated:
+def calculate(order: Order, event: Event, book: PolicyBook, now: datetime, text: str | None = None) -> Calculated:
     """The order after `event` and what is to be published: decisions, instructions, referrals, refusals, settlements.
+
+    `text` is the event's data as it came (left out: written anew), for what the state keeps of it.
 
     Raises `Unacceptable` for an event that is a dead letter; the order is then as it was.
     """
@@ -57,8 +57,8 @@ def calculate(order: Order, event: Event, book: PolicyBook, now: datetime) -> Ca
     if isinstance(event, About):
         claim = order.claims.get(event.claim_id)
         if claim is None:
-            return _keep(order, event)
-        return _calculated(event.claim_id, _about(order, claim, event, book, now))
+            return _keep(order, event, text)
+        return _calculated(event.claim_id, _about(order, claim, event, text, book, now))
     raise Unacceptable("$", f"refund-calculation has no use for {event.type}")
 
 
@@ -66,9 +66,9 @@ def _calculated(claim_id: str, step: Step) -> Calculated:
     return Calculated(step.order, step.events, ((claim_id, step.note),) if step.note else ())
 
 
-def _about(order: Order, claim: Claim, event: About, book: PolicyBook, now: datetime) -> Step:
+def _about(order: Order, claim: Claim, event: About, text: str | None, book: PolicyBook, now: datetime) -> Step:
     if isinstance(event, ClaimAssessed):
-        return take_assessment(order, claim, event, book, now)
+        return take_assessment(order, claim, event, text or dump(event).decode(), book, now)
     if isinstance(event, ClaimReviewed):
         return take_review(order, claim, event, book, now)
     if isinstance(event, ClaimCancelled):
@@ -83,8 +83,8 @@ def _admit(order: Order, event: ClaimAdmitted, book: PolicyBook, now: datetime) 
         order = _opened(order, event)
     claim = _claim(order, event)
     early = order.early.get(claim.claim_id, ())
-    order = replace(
-        order.with_claim(claim), early={key: kept for key, kept in order.early.items() if key != claim.claim_id}
+    order = order.with_claim(claim)._replace(
+        early={key: kept for key, kept in order.early.items() if key != claim.claim_id}
     )
     events: list[Event] = []
     notes: list[tuple[str, str]] = []
@@ -92,7 +92,7 @@ def _admit(order: Order, event: ClaimAdmitted, book: PolicyBook, now: datetime) 
         about = parse_data(kept.type, kept.data.encode())
         assert isinstance(about, About)
         try:
-            step = _about(order, order.claims[claim.claim_id], about, book, now)
+            step = _about(order, order.claims[claim.claim_id], about, kept.data, book, now)
         except Unacceptable as problem:
             # The record that it came in was taken long ago: the claim's history is where it can still be seen.
             notes.append((claim.claim_id, f"{kept.type} refused: {problem}"))
@@ -114,8 +114,7 @@ def _opened(order: Order, event: ClaimAdmitted) -> Order:
     except (LedgerError, MoneyError) as error:
         raise Unacceptable("$.order", str(error)) from None
     exchange = placed.exchange
-    return replace(
-        order,
+    return order._replace(
         ledger=ledger,
         carrier=placed.shipping.carrier,
         rate=(exchange.currency, exchange.rate) if exchange is not None else None,
@@ -138,14 +137,14 @@ def _claim(order: Order, event: ClaimAdmitted) -> Claim:
     return Claim(event.claim_id, event.claim.reason, units, parts)
 
 
-def _keep(order: Order, event: About) -> Calculated:
+def _keep(order: Order, event: About, text: str | None) -> Calculated:
     """Keep an event until the claim's admission is read: the two topics are read without an order between them."""
     kept = order.early.get(event.claim_id, ())
     if len(kept) >= MOST_EARLY:
         raise Unacceptable("$.claim_id", "the claim was never admitted, and too many events about it are kept already")
-    early = {**order.early, event.claim_id: (*kept, Early(event.type, dump(event).decode()))}
+    early = {**order.early, event.claim_id: (*kept, Early(event.type, text or dump(event).decode()))}
     return Calculated(
-        replace(order, early=early), (), ((event.claim_id, f"{event.type} kept until the claim is admitted"),)
+        order._replace(early=early), (), ((event.claim_id, f"{event.type} kept until the claim is admitted"),)
     )
 
 
@@ -174,4 +173,4 @@ def _note_return(order: Order, claim: Claim, event: ReturnReceived) -> Step:
     laid_out = event.postage is not None and event.postage.paid_by == "customer"
     if claim.by_staff or not laid_out or event.return_id in claim.returns:
         return Step(order)
-    return Step(order.with_claim(replace(claim, returns=(*claim.returns, event.return_id))))
+    return Step(order.with_claim(claim._replace(returns=(*claim.returns, event.return_id))))

@@ -101,7 +101,7 @@ class RefundCalculation:
 
 def _decide(work: Work, record: Record, event: Taken, order: Order, book: PolicyBook) -> Calculated | None:
     try:
-        return calculate(order, event, book, work.now)
+        return calculate(order, event, book, work.now, (record.value or b"").decode())
     except Unacceptable as problem:
         work.dead(record, str(problem), problem.path)
     except Exception as error:  # one claim that the code cannot take must not stop its neighbours

@@ -6,7 +6,7 @@ was given is never taken back: an amount below it is refused, the same amount ch
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from services.refund_calculation.assessed import owed_postage, replacement_of, ship_payer
@@ -52,7 +52,7 @@ def take_review(order: Order, claim: Claim, event: ClaimReviewed, book: PolicyBo
     """The claim after a review: the next decision, or `review.refused.v1` with every error that holds."""
     if event.review_id in claim.reviews:
         return Step(order, note=f"review {event.review_id} came again")
-    claim = replace(claim, reviews=(*claim.reviews, event.review_id))
+    claim = claim._replace(reviews=(*claim.reviews, event.review_id))
     order = order.with_claim(claim)
     assessment = parse(ClaimAssessed, claim.assessment.encode()) if claim.assessment else None
     stand = _stand(order, claim, assessment)

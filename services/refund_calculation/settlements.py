@@ -1,6 +1,5 @@
 """What payment systems report about refunds that were instructed."""
 
-from dataclasses import replace
 from datetime import UTC
 
 from services.refund_calculation.deciding import Step
@@ -26,10 +25,10 @@ def take_settlement(order: Order, event: RefundSettled) -> Step:
         return Step(order, note=f"{event.status} again or late for refund {event.refund_id}: without effect")
     if not _can_become(order, decision, event):
         return Step(order, note=f"{event.status} for refund {event.refund_id} after others took its place: no effect")
-    settled = replace(decision, status=event.status, settled_at=at)
+    settled = decision._replace(status=event.status, settled_at=at)
     decisions = tuple(settled if one is decision else one for one in claim.decisions)
     return Step(
-        order.with_claim(replace(claim, decisions=decisions)),
+        order.with_claim(claim._replace(decisions=decisions)),
         (ClaimSettled(**{name: getattr(event, name) for name in RefundSettled.model_fields}),),
         f"refund {event.refund_id} {event.status}",
     )

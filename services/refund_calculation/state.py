@@ -4,8 +4,8 @@ All values are immutable; a change makes a new one. Amounts are minor units of t
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from types import MappingProxyType
+from typing import Any, Final, Literal, NamedTuple
 
 from shared.events.parts import BreakdownKind, Outcome
 from shared.ledger import Ledger
@@ -15,24 +15,25 @@ Status = Literal["none", "instructed", "succeeded", "failed", "void"]
 """Of a decision's refund. `none`: nothing was to be paid. `failed`: a person has still to decide about it. `void`: it
 failed, and the staff decision after it has taken its place."""
 
+NOTHING: Final[Mapping[Any, Any]] = MappingProxyType({})
+"""What a member is that holds nothing yet."""
 
-@dataclass(frozen=True, slots=True)
-class Draw:
+
+class Draw(NamedTuple):
     """A part of a refund and the payment it goes back to, by its place in the order; None: beyond the payments."""
 
     payment: int | None
     amount: int
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """One decision of a claim. `items` are differences to the decisions before it; `beside` is the return postage in
     them that stands beside a staff amount and is no part of it. `settled_at` is RFC 3339 in UTC, empty before."""
 
     number: int
     outcome: Outcome
     by: str
-    items: Items = field(default_factory=dict)
+    items: Items = NOTHING
     beside: int = 0
     refund_id: str | None = None
     draws: tuple[Draw, ...] = ()
@@ -49,15 +50,14 @@ class Decision:
         return self.status not in ("failed", "void")
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """One claim. `units`: unit numbers by line, ascending. `held`: the lines whose units its refund covers. `answer`:
     the seller's answer that its last decision was made under. `assessment`: the last one read, as JSON, or empty."""
 
     claim_id: str
     reason: str
     units: Mapping[str, tuple[int, ...]]
-    parts: Mapping[str, str] = field(default_factory=dict)
+    parts: Mapping[str, str] = NOTHING
     revision: int = 0
     assessment: str = ""
     answer: str | None = None
@@ -108,8 +108,7 @@ class Claim:
         return {line_id: self.units[line_id] for line_id in line_ids}
 
 
-@dataclass(frozen=True, slots=True)
-class Payment:
+class Payment(NamedTuple):
     """A payment of the order, as placed."""
 
     payment_id: str
@@ -117,16 +116,14 @@ class Payment:
     amount: int
 
 
-@dataclass(frozen=True, slots=True)
-class Early:
+class Early(NamedTuple):
     """An event about a claim whose admission has not been read yet: its CloudEvents type and its data as JSON."""
 
     type: str
     data: str
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(NamedTuple):
     """One order. `ledger` is None until a claim of it was admitted."""
 
     merchant: str
@@ -136,8 +133,8 @@ class Order:
     rate: tuple[str, str] | None = None
     """The exchange currency and how much of the order's currency was paid for one of it."""
     payments: tuple[Payment, ...] = ()
-    claims: Mapping[str, Claim] = field(default_factory=dict)
-    early: Mapping[str, tuple[Early, ...]] = field(default_factory=dict)
+    claims: Mapping[str, Claim] = NOTHING
+    early: Mapping[str, tuple[Early, ...]] = NOTHING
 
     def the_ledger(self) -> Ledger:
         """The ledger of an order that has one; every claim in `claims` was admitted with it."""
@@ -146,7 +143,7 @@ class Order:
         return self.ledger
 
     def with_claim(self, claim: Claim) -> "Order":
-        return replace(self, claims={**self.claims, claim.claim_id: claim})
+        return self._replace(claims={**self.claims, claim.claim_id: claim})
 
     def others(self, claim: Claim) -> Iterator[Claim]:
         """The order's other claims."""
@@ -174,20 +171,20 @@ def add(many: Iterable[Items]) -> dict[BreakdownKind, Item]:
     for items in many:
         for name, item in items.items():
             before = sums.get(name)
-            sums[name] = replace(item, amount=item.amount + before.amount) if before else item
+            sums[name] = item._replace(amount=item.amount + before.amount) if before else item
     return {name: sums[name] for name in ITEMS if name in sums and sums[name].amount}
 
 
 def difference(target: Items, given: Items) -> dict[BreakdownKind, Item]:
     """What leads from `given` to `target`, item by item; an item that is no more cites what it was given under."""
-    taken = {name: replace(item, amount=-item.amount) for name, item in given.items()}
+    taken = {name: item._replace(amount=-item.amount) for name, item in given.items()}
     changes: dict[BreakdownKind, Item] = {}
     for name in ITEMS:
         new, old = target.get(name), taken.get(name)
         amount = (new.amount if new else 0) + (old.amount if old else 0)
         source = new or old
         if amount and source is not None:
-            changes[name] = replace(source, amount=amount)
+            changes[name] = source._replace(amount=amount)
     return changes
 
 
