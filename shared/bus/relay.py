@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 
 _ROWS_A_ROUND = 64
 _QUEUE_ROWS = 256
+_ROUND_SECONDS = 45.0
+# Longer than a request may take with its retries, shorter than whoever watches loses patience.
 
 
 class Relay:
@@ -147,7 +149,11 @@ class Relay:
         for row in rows:
             for event in row.events:
                 (exact[row.lane] if event.topic == self._exactly_once else to_all).append((row, event))
-        await all_of(self._publish(to_all), *(self._instruct(lane, events) for lane, events in exact.items()))
+        await all_of(
+            self._publish(to_all),
+            *(self._instruct(lane, events) for lane, events in exact.items()),
+            limit=_ROUND_SECONDS,
+        )
         for row in rows:
             if row.lane in self._published:
                 self._published[row.lane] = max(self._published[row.lane], row.number)
@@ -196,7 +202,10 @@ class Relay:
         by_partition: dict[TopicPartition, list[Addressed]] = defaultdict(list)
         for row, event in events:
             by_partition[TopicPartition(event.topic, event.partition)].append((row, event))
-        await all_of(*(send_in_order(producer, self._service, tp, each) for tp, each in by_partition.items()))
+        await all_of(
+            *(send_in_order(producer, self._service, tp, each) for tp, each in by_partition.items()),
+            limit=_ROUND_SECONDS,
+        )
 
     async def _instruct(self, lane: int, events: Sequence[Addressed]) -> None:
         assert self._exactly_once is not None
@@ -226,7 +235,11 @@ class Relay:
                 max_request_size=4 << 20,
                 request_timeout_ms=15_000,
             )
-            await producer.start()
+            try:
+                await producer.start()
+            except BaseException:
+                await close(producer)
+                raise
             self._producer = producer
         return self._producer
 

@@ -1,7 +1,7 @@
 """Sending events in record batches, the same for both kinds of producer."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Coroutine, Sequence
 
 import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -32,11 +32,28 @@ async def send_in_order(
     await (await producer.send_batch(batch, tp.topic, partition=tp.partition))
 
 
-async def all_of(*tasks: Awaitable[None]) -> None:
-    """Wait for all of them to end, then raise what went wrong in the first that failed."""
-    for result in await asyncio.gather(*tasks, return_exceptions=True):
-        if isinstance(result, BaseException):
-            raise result
+async def all_of(*work: Coroutine[None, None, None], limit: float) -> None:
+    """Wait for all of them to end, then raise what went wrong in the first that failed.
+
+    Raises:
+        TimeoutError: some had not ended after `limit` seconds. They are cancelled and not waited for: a producer whose
+            broker is gone may wait in its own clean-up.
+    """
+    if not work:
+        return
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        await asyncio.wait(tasks, timeout=limit)
+    finally:
+        pending = [task for task in tasks if not task.done()]
+        for task in pending:
+            task.cancel()
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    for task in tasks:
+        if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+            raise error
+    if pending:
+        raise TimeoutError(f"{len(pending)} sends had not ended after {limit:g} s")
 
 
 async def close(producer: AIOKafkaProducer) -> None:

@@ -29,7 +29,7 @@ def test_the_python_example_gets_its_refund(stack: Stack, tmp_path: Path) -> Non
 
 async def test_the_shell_example_goes_through(stack: Stack) -> None:
     claims = str(Path(sys.executable).with_name("claims"))
-    await asyncio.to_thread(run, claims, "publish", "docs/examples/first-claim.jsonl", "--kafka", stack.kafka)
+    await asyncio.to_thread(run, claims, "publish", "docs/first-claim.jsonl", "--kafka", stack.kafka)
     (refund,) = await stack.collect(
         "refunds.v1", lambda found: found, match=lambda r: r.data["claim_id"] == "first-claim"
     )

@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from shared.events.topics import INPUT_TOPICS, OUTPUT_TOPICS, dlq_topic
 from tests.e2e.test_many_claims import ends, once
 from tests.faults.workload import Workload
+from tests.integration.delivery_bench import high_watermarks
 from tests.stack import Received, Stack
 
 READ_LIMIT = 120
@@ -84,7 +85,7 @@ async def _everything(stack: Stack, topic: str) -> list[Received]:
             for lane in sorted(consumer.partitions_for_topic(topic) or await _lanes(consumer, topic))
         ]
         consumer.assign(lanes)
-        end = await consumer.end_offsets(lanes)
+        end = await high_watermarks(stack.kafka, lanes)
         found: list[Received] = []
         async with asyncio.timeout(READ_LIMIT):
             while any([await consumer.position(lane) < end[lane] for lane in lanes]):

@@ -136,8 +136,26 @@ async def create_topics(kafka: str, *names: str) -> None:
         await admin.close()
 
 
+async def high_watermarks(kafka: str, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+    """Where the partitions end, open transactions and their markers included.
+
+    A `read_committed` consumer would say where the last finished transaction ends, which the broker learns of a moment
+    after the producer.
+    """
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        found: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
+        return found
+    finally:
+        with contextlib.suppress(KafkaError):
+            await consumer.stop()
+
+
 async def read_all(kafka: str, topic: str, *, committed: bool = True) -> list[Record]:
     """Everything in a topic now, in order per partition."""
+    partitions = [TopicPartition(topic, p) for p in range(LANES)]
+    ends = await high_watermarks(kafka, partitions)
     consumer = AIOKafkaConsumer(
         bootstrap_servers=kafka,
         isolation_level="read_committed" if committed else "read_uncommitted",
@@ -146,9 +164,7 @@ async def read_all(kafka: str, topic: str, *, committed: bool = True) -> list[Re
     )
     await consumer.start()
     try:
-        partitions = [TopicPartition(topic, p) for p in range(LANES)]
         consumer.assign(partitions)
-        ends = await consumer.end_offsets(partitions)
         found: list[Record] = []
         async with asyncio.timeout(30):
             while any([await consumer.position(tp) < ends[tp] for tp in partitions]):
