@@ -128,7 +128,8 @@ def ended(run: str) -> Callable[[list[Received]], bool]:
     expected = {f"{run}-c{n}": WAYS[n % len(WAYS)].ends for n in range(CLAIMS)}
 
     def check(records: list[Received]) -> bool:
-        return all(expected[claim] == end for claim, end in ends(records).items()) and len(ends(records)) == CLAIMS
+        # A killed service's successor publishes again what was not marked: the last copy is not the latest event.
+        return ends(once(records)) == expected
 
     return check
 

@@ -14,7 +14,7 @@ import pytest
 
 from cli.stack import state
 from cli.stack.folders import DataFolder
-from cli.stack.plan import SERVICES
+from cli.stack.plan import CONSOLE, SERVICES
 from cli.stack.process import Identity, identify
 from tests.stack import eventually
 
@@ -88,7 +88,7 @@ async def test_two_stacks_side_by_side_one_killed_the_other_unmoved(folders: lis
     assert set(first) == {"kafka", "services", "console", "smtp", "mail", "postgres"}
     members = {"name", "replica", "pid", "state", "restarts", "database", "lag"}
     assert all(set(service) == members for service in first["services"])
-    names = [spec.name for spec in SERVICES]
+    names = [spec.name for spec in (*SERVICES, CONSOLE)]
     assert [(s["name"], s["replica"], s["state"]) for s in first["services"]] == [(name, 1, "ready") for name in names]
     assert [s["name"] for s in second["services"]] == names
     assert {s["lag"] for s in first["services"]} == {0}
@@ -107,7 +107,7 @@ async def test_two_stacks_side_by_side_one_killed_the_other_unmoved(folders: lis
     of_one, of_two = processes(one), processes(two)
     os.kill(of_one["supervisor"].pid, signal.SIGKILL)
     await eventually(lambda: alive(of_one) == [], 30, why="all of a killed supervisor's processes ended with it")
-    assert len(alive(of_two)) == len(of_two) == 3 + len(SERVICES)
+    assert len(alive(of_two)) == len(of_two) == 3 + len(names)
     assert claims("status", "--data", one).returncode == 1
 
     stopped = claims("down", "--data", two)
