@@ -22,7 +22,7 @@ export PYTHONUNBUFFERED := 1
 
 help: ## show this list
 	@echo "make setup, then make demo. Targets:"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  %-9s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  %-10s %s\n", $$1, $$2 }'
 
 setup: $(STAMP) ## make the environment in .venv (again only when uv.lock has changed)
 
@@ -57,6 +57,12 @@ bench: $(STAMP) ## how fast: against a raw loop, a naive service and Kafka Strea
 
 profile: $(STAMP) ## a flame graph of each service under load, in profiles/
 	@$(VENV)/bin/python -m bench profile
+
+properties: $(STAMP) ## the properties of money, ledger, claims with 2,000 examples each (make test: 200)
+	@MAKEGOOD_HYPOTHESIS=full $(VENV)/bin/python -m pytest tests/unit/test_*_properties.py tests/unit/test_eligibility_order.py tests/unit/test_intake_order_of_arrival.py
+
+mutants: $(STAMP) ## change code and policies in one place at a time: does a test notice? (all: make mutants MUTANTS=--sample=0)
+	@$(VENV)/bin/python -m tests.mutants $(MUTANTS)
 
 lint: $(STAMP) ## style: ruff
 	@$(VENV)/bin/ruff check .

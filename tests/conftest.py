@@ -13,11 +13,17 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
+from hypothesis import settings
 
 from tests.stack import Servers, Stack
 
 _templates: dict[tuple[str, ...], str] = {}
 _numbers = itertools.count(1)
+
+# How many examples a property is tried with that does not say so itself. The machine may be busy: no deadlines.
+settings.register_profile("short", max_examples=200, deadline=None)
+settings.register_profile("full", max_examples=2000, deadline=None)
+settings.load_profile(os.environ.get("MAKEGOOD_HYPOTHESIS", "short"))
 
 MakeDatabase = Callable[[Sequence[str]], Awaitable[str]]
 MakeStack = Callable[..., Stack]

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from random import Random
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.refund_calculation.problem import Unacceptable
@@ -179,7 +179,6 @@ def _check_instruction(decided: ClaimDecided, instructed: RefundInstructed) -> N
     assert all(int(payment.amount) > 0 for payment in instructed.payments)
 
 
-@settings(max_examples=2000, deadline=None)
 @given(stages(), st.lists(doings, min_size=4, max_size=22))
 def test_any_sequence_of_events_keeps_what_must_hold(stage: Stage, sequence: list[Doing]) -> None:
     happen(stage, Doing("admit", "a", 0, 0))
@@ -229,7 +228,6 @@ def _play(stage: Stage, turns: list[Doing | str]) -> dict[str, object]:
     return end | {"room": played.order.room(), "left": played.order.left()}
 
 
-@settings(max_examples=2000, deadline=None)
 @given(courses(), st.randoms(use_true_random=False), st.integers(0, 8))
 def test_the_end_is_the_same_whatever_the_order_of_independent_events(
     course: tuple[Stage, list[list[Doing]]], random: Random, late: int

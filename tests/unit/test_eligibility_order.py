@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.events import ClaimAssessed
@@ -91,7 +91,6 @@ def repeated(draw: st.DrawFn, scene: str) -> list[int]:
 
 
 @pytest.mark.parametrize("scene", [name for name in SCENES if name != "a cancelled one"])
-@settings(max_examples=2000, deadline=None)
 @given(data=st.data())
 def test_the_end_does_not_depend_on_the_order(scene: str, data: st.DataObject) -> None:
     first = told_in_order(scene)
@@ -99,7 +98,6 @@ def test_the_end_does_not_depend_on_the_order(scene: str, data: st.DataObject) -
     assert end(played(scene, data.draw(repeated(scene)))) == first
 
 
-@settings(max_examples=2000, deadline=None)
 @given(order=repeated("a cancelled one"))
 def test_a_cancelled_claim_says_nothing_more(order: list[int]) -> None:
     stage = played("a cancelled one", order)
@@ -109,7 +107,6 @@ def test_a_cancelled_claim_says_nothing_more(order: list[int]) -> None:
     assert len(stage.said) == before
 
 
-@settings(max_examples=2000, deadline=None)
 @given(
     steps=st.lists(
         st.sampled_from(

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.intake import units
@@ -68,7 +68,6 @@ def holds_no_unit_twice(door: Door) -> None:
 
 
 @given(shuffled_with_copies(as_sent(PLACED + ABOUT_ORDERS + MODEST + ABOUT_CLAIMS)))
-@settings(max_examples=300)
 def test_any_order_of_arrival_admits_the_same(sent: list[Sent]) -> None:
     door = Door()
     told = [each for id, sample in sent for each in door.send(sample, id)]
@@ -102,7 +101,6 @@ def test_any_order_of_arrival_admits_the_same(sent: list[Sent]) -> None:
 
 
 @given(st.permutations(range(len(GREEDY) + 2)), st.lists(st.integers(0, 5), max_size=5))
-@settings(max_examples=200)
 def test_the_first_claim_is_served_first_wherever_its_order_comes(places: list[int], copies: list[int]) -> None:
     """The claims come in one order, the orders anywhere among them: the same units for the same claims."""
     claims = as_sent(GREEDY)
@@ -151,7 +149,6 @@ def claims_and_decisions(draw: st.DrawFn) -> list[Sample]:
 
 
 @given(claims_and_decisions(), st.integers(0, 25))
-@settings(max_examples=300)
 def test_no_unit_is_held_twice(events: list[Sample], placed_at: int) -> None:
     door = Door()
     for sample in [*events[:placed_at], *PLACED, *events[placed_at:]]:

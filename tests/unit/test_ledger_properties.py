@@ -1,6 +1,6 @@
 """Whatever was ordered, the shares add up to exactly what was charged or taken off."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.ledger import open_ledger
@@ -24,7 +24,6 @@ def orders(draw: st.DrawFn) -> Placed:
     )
 
 
-@settings(max_examples=2000, deadline=None)
 @given(orders())
 def test_units_lines_and_order_add_up(order: Placed) -> None:
     ledger = open_ledger(order)
@@ -40,7 +39,6 @@ def test_units_lines_and_order_add_up(order: Placed) -> None:
     assert sum(line.code for line in ledger.lines.values()) == int(order.discount)
 
 
-@settings(max_examples=2000, deadline=None)
 @given(orders())
 def test_units_of_a_line_differ_by_no_more_than_the_odd_units_of_their_shares(order: Placed) -> None:
     ledger = open_ledger(order)
@@ -52,7 +50,6 @@ def test_units_of_a_line_differ_by_no_more_than_the_odd_units_of_their_shares(or
         assert shipping == sorted(shipping, reverse=True)
 
 
-@settings(max_examples=2000, deadline=None)
 @given(orders(), st.data())
 def test_however_the_units_are_split_into_claims_the_sum_is_the_same(order: Placed, data: st.DataObject) -> None:
     ledger = open_ledger(order)

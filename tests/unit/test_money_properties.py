@@ -1,6 +1,6 @@
 """What holds of every amount and every share."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.money import DECIMALS, apportion, minor, round_half_up, text
@@ -10,13 +10,11 @@ amounts = st.integers(-(10**15), 10**15)
 weights = st.lists(st.integers(0, 10**12), min_size=1, max_size=12)
 
 
-@settings(max_examples=2000, deadline=None)
 @given(amounts, currencies)
 def test_what_is_written_is_read_back(units: int, currency: str) -> None:
     assert minor(text(units, currency), currency) == units
 
 
-@settings(max_examples=2000, deadline=None)
 @given(st.integers(0, 10**15), weights.filter(any))
 def test_shares_add_up_and_none_is_off_by_one(total: int, by: list[int]) -> None:
     shares = apportion(total, by)
@@ -25,7 +23,6 @@ def test_shares_add_up_and_none_is_off_by_one(total: int, by: list[int]) -> None
     assert all(share == 0 for share, weight in zip(shares, by, strict=True) if weight == 0)
 
 
-@settings(max_examples=2000, deadline=None)
 @given(st.integers(0, 10**9), st.lists(st.integers(1, 5), min_size=2, max_size=12))
 def test_of_equal_weights_the_earlier_never_has_less(total: int, by: list[int]) -> None:
     shares = apportion(total, by)
@@ -35,7 +32,6 @@ def test_of_equal_weights_the_earlier_never_has_less(total: int, by: list[int]) 
         assert equal[0] - equal[-1] <= 1
 
 
-@settings(max_examples=2000, deadline=None)
 @given(amounts, st.integers(1, 10**6))
 def test_rounding_is_never_off_by_more_than_half(numerator: int, denominator: int) -> None:
     distance = 2 * (round_half_up(numerator, denominator) * denominator - numerator)
