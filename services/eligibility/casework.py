@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from services.eligibility.facts import AnswerFact, ClaimState, ReturnFact, Submitted
 from services.eligibility.standing import effective_answers
-from shared.events import OrderLine
+from shared.events import Order, OrderLine
 from shared.events.basis import BasisPostage
 from shared.ledger import LedgerError, open_ledger
 from shared.money import MoneyError, minor, text
@@ -32,6 +32,11 @@ def units_back(state: ClaimState, claim: Submitted) -> tuple[dict[str, int], dic
 def is_gift(line: OrderLine, currency: str) -> bool:
     """Flagged gift and invoiced at 0; a line at 0 through a discount is no gift."""
     return line.gift and minor(line.unit_price, currency) == 0
+
+
+def carrier_of(order: Order) -> str:
+    """The carrier as rules compare it: without regard to case."""
+    return order.shipping.carrier.strip().lower()
 
 
 def make_case(state: ClaimState, claim: Submitted) -> tuple[ClaimCase, AnswerFact | None]:
@@ -64,7 +69,7 @@ def make_case(state: ClaimState, claim: Submitted) -> tuple[ClaimCase, AnswerFac
         wants=claim.wants,
         reported_at=claim.reported_at,
         received_at=state.received_at,
-        carrier=order.shipping.carrier.strip().lower(),
+        carrier=carrier_of(order),
         lines=tuple(lines),
         answer=None if answer is None else answer.answer,
     )
@@ -95,7 +100,7 @@ def postage_owed(policy: Policy, state: ClaimState, claim: Submitted) -> tuple[B
         postage = returned.postage
         if returned.return_id not in counted or postage is None or postage.paid_by != "customer":
             continue
-        situation = Situation(fault=returned.fault, carrier=claim.order.shipping.carrier.strip().lower())
+        situation = Situation(fault=returned.fault, carrier=carrier_of(claim.order))
         rule = _postage_rule(policy, claim.reason, situation)
         if rule is not None and rule.payer == "merchant" and minor(postage.amount, claim.order.currency) > 0:
             amount = text(minor(postage.amount, claim.order.currency), claim.order.currency)
@@ -122,7 +127,7 @@ def refund_of(policy: Policy, claim: Submitted, answer: AnswerFact | None) -> Ca
             units=units,
             situation=Situation(
                 answer=answer.answer if answer else None,
-                carrier=order.shipping.carrier.strip().lower(),
+                carrier=carrier_of(order),
                 wants=claim.wants,
             ),
             named=named,
