@@ -23,6 +23,7 @@ _numbers = itertools.count(1)
 # How many examples a property is tried with that does not say so itself. The machine may be busy: no deadlines.
 settings.register_profile("short", max_examples=200, deadline=None)
 settings.register_profile("full", max_examples=2000, deadline=None)
+settings.register_profile("few", max_examples=40, deadline=None, derandomize=True, database=None)  # make mutants
 settings.load_profile(os.environ.get("MAKEGOOD_HYPOTHESIS", "short"))
 
 MakeDatabase = Callable[[Sequence[str]], Awaitable[str]]

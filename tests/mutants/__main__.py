@@ -66,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     picked = sample(every, options.sample, options.seed)
     print(f"{len(every)} mutants of {len(files)} files; {len(picked)} are tried, seed {options.seed}", flush=True)
 
+    os.environ["MAKEGOOD_HYPOTHESIS"] = "few"
     tally = Tally(time.monotonic() + options.minutes * 60, explained())
 
     def of_policies(arena: Arena) -> None:

@@ -1,18 +1,22 @@
 """What a case is made of: parcels, gifts, carriers, postage; and the last instant of a wait."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
+import pytest
+
 from services.eligibility.casework import refund_of
+from services.eligibility.facts import look_again
+from shared.events import ClaimAssessed
 from shared.policy.book import PolicyBook
 from shared.policy.model import Policy
-from shared.policy.rules import Cost, Exclusion, Rule, When
+from shared.policy.rules import Cost, Exclusion, Reason, Rule, When
 from tests.unit.eligibility_stage import GOOD, NOW, Stage, book
 
 D = timedelta(days=1)
 
 
-def hakago(rules: Mapping[str, Rule], reasons: Mapping[str, tuple[str, ...]] | None = None) -> PolicyBook:
+def hakago(rules: Mapping[str, Rule], reasons: Mapping[Reason, tuple[str, ...]] | None = None) -> PolicyBook:
     """Hakago's policy with other rules."""
     policy = published()
     changed = {"rules": {**policy.rules, **rules}, "reasons": {**policy.reasons, **(reasons or {})}}
@@ -182,3 +186,94 @@ def test_a_failed_refund_of_a_claim_without_a_policy_says_both() -> None:
     stage.settle("failed")
     assert stage.end == "review"
     assert [reason.rule for reason in stage.last.lines[0].reasons] == ["no-policy", "settlement-failed"]
+
+
+# --- what is told twice, and what is told of an older assessment ---
+
+FACTS: dict[str, Callable[[Stage], object]] = {
+    "the claim": lambda stage: stage.admit(),
+    "the delivery": lambda stage: stage.deliver(),
+    "an answer": lambda stage: stage.answer("refuse", name="a-1", hour=1),
+    "a return": lambda stage: stage.give_back({"1": 1}),
+    "a review": lambda stage: stage.review(),
+    "a review that was refused": lambda stage: stage.refuse_review(),
+    "the cancellation": lambda stage: stage.cancel(),
+    "a decision": lambda stage: stage.decide("refund", revision=1),
+}
+
+
+@pytest.mark.parametrize("fact", FACTS)
+def test_a_fact_told_twice_says_nothing_new(fact: str) -> None:
+    stage = Stage("wrong_item", "hakago", received_at=None, lines=[{"quantity": 2}])
+    stage.admit()
+    FACTS[fact](stage)
+    once = stage.state
+    FACTS[fact](stage)
+    assert stage.state is once
+
+
+def test_two_reviews_are_two_and_so_are_two_that_were_refused() -> None:
+    stage = Stage("wrong_item", "hakago")
+    stage.admit()
+    for name in ("v-1", "v-2"):
+        stage.review(name)
+        stage.refuse_review(name)
+    assert [review.review_id for review in stage.state.reviews] == ["v-1", "v-2"]
+    assert stage.state.refused == ("v-1", "v-2")
+    assert [review.seq for review in stage.state.reviews] == [2, 4], "numbered as they came"
+
+
+def test_a_referral_is_about_the_assessment_it_names_and_else_about_the_last() -> None:
+    stage = Stage("wrong_item", "hakago")
+    stage.admit()
+    stage.answer("refund_full")
+    stage.answer("refund_partial", amount="5")
+    of_the_first = stage.refer("part-value", revision=2)
+    assert of_the_first is None, "another answer is in force by now"
+    shown = [
+        {"entry": "part-value", "chosen": None, "alternatives": [{"reading": "one", "result": "refund", "amount": "1"}]}
+    ]
+    of_the_last = stage.tell("claim.referred.v1", entry="part-value", readings=shown, revision=None)
+    assert of_the_last is not None
+    assert of_the_last.awaiting == "review"
+
+
+class SecondUnit(Stage):
+    """A claim for which intake has reserved the second unit of its line."""
+
+    def tell(self, type_: str, **data: object) -> ClaimAssessed | None:
+        return super().tell(type_, **(data | {"units": {"1": [2]}} if type_ == "claim.admitted.v1" else data))
+
+
+def test_the_units_are_those_that_intake_reserved_else_the_first() -> None:
+    for stage, units in ((SecondUnit(), (2,)), (Stage(lines=[{"quantity": 2}]), (1, 2))):
+        stage.admit()
+        assert stage.state.claim is not None
+        assert stage.state.claim.lines[0].units == units
+
+
+def test_what_is_said_after_a_decision_stands_since_then() -> None:
+    stage = Stage("wrong_item", "hakago")
+    stage.admit()
+    stage.answer("refund_partial", amount="5")
+    stage.decide("refund")
+    stage.now += D
+    stage.answer("refund_full")
+    assert (stage.end, stage.last.since) == ("eligible", stage.now)
+
+
+def test_a_decision_on_an_older_assessment_leaves_what_has_been_said_since() -> None:
+    stage = Stage("wrong_item", "hakago")
+    stage.admit()
+    stage.answer("refund_partial", amount="5")
+    stage.answer("refund_full")
+    stage.decide("refund", revision=2)
+    assert [said.status for said in stage.said] == ["awaiting", "eligible", "eligible"], "nothing is said again"
+
+
+def test_a_claim_that_is_overdue_is_not_looked_at_again() -> None:
+    stage = Stage("wrong_item", "hakago")
+    stage.admit()
+    assert look_again(stage.state) == NOW + 7 * D
+    stage.wait(8 * D)
+    assert look_again(stage.state) is None
