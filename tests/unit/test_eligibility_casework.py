@@ -48,6 +48,8 @@ def test_nobody_waits_for_a_gift_to_come_back() -> None:
     with_gift.answer("require_return")
     with_gift.give_back({"1": 1})
     assert with_gift.end == "seller"
+    with_gift.answer("refund_full")
+    assert with_gift.end == "eligible"
 
 
 def test_two_parcels_in_the_same_condition_are_said_once() -> None:
@@ -277,3 +279,22 @@ def test_a_claim_that_is_overdue_is_not_looked_at_again() -> None:
     assert look_again(stage.state) == NOW + 7 * D
     stage.wait(8 * D)
     assert look_again(stage.state) is None
+
+
+def test_a_review_that_is_heard_of_first_covers_the_claim_as_it_comes() -> None:
+    stage = Stage("withdrawal", facts=GOOD)
+    stage.review()
+    stage.admit()
+    assert stage.said == []
+
+
+def test_a_failed_refund_that_a_person_has_seen_to_stands_in_nobodys_way() -> None:
+    stage = Stage("wrong_item", "hakago")
+    stage.admit()
+    stage.answer("refund_partial", amount="5")
+    stage.decide("refund")
+    stage.settle("failed")
+    assert stage.end == "review"
+    stage.review()
+    stage.answer("refund_full")
+    assert stage.end == "eligible", "a later answer supersedes"
