@@ -57,10 +57,10 @@ class Mutant:
 def mutants_of(file: str, source: str) -> Iterator[Mutant]:
     """All mutants of a module, in the order of its text."""
     tree = ast.parse(source)
-    spans = sorted(_functions(tree))
+    functions = list(_functions(tree))
     for index, (node, change, _) in enumerate(_sites(tree)):
         line: int = getattr(node, "lineno", 1)
-        name, begins = next(((name, begin) for begin, end, name in spans if begin <= line <= end), ("", 0))
+        name, begins = next(((name, begins) for name, begins, lines in functions if line in lines), ("", 0))
         yield Mutant(file, line, name, begins, index, change)
 
 
@@ -74,14 +74,15 @@ def mutate(source: str, index: int) -> ast.Module:
     raise IndexError(index)
 
 
-def _functions(tree: ast.Module) -> Iterator[tuple[int, int, str]]:
-    """First line, last line and qualified name of every function that is in no other."""
+def _functions(tree: ast.Module) -> Iterator[tuple[str, int, range]]:
+    """Of every function that is in no other: qualified name, first line, and the lines of its body. What a parameter is
+    when it is left out stands outside: it is worked out once, at the import."""
 
-    def of(body: list[ast.stmt], prefix: str) -> Iterator[tuple[int, int, str]]:
+    def of(body: list[ast.stmt], prefix: str) -> Iterator[tuple[str, int, range]]:
         for node in body:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                begin = min([node.lineno, *(one.lineno for one in node.decorator_list)])
-                yield begin, node.end_lineno or begin, prefix + node.name
+                begins = min([node.lineno, *(one.lineno for one in node.decorator_list)])
+                yield prefix + node.name, begins, range(node.body[0].lineno, (node.end_lineno or begins) + 1)
             elif isinstance(node, ast.ClassDef):
                 yield from of(node.body, f"{prefix}{node.name}.")
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from services.eligibility.casework import refund_of
+from services.eligibility.domain import authorization
 from services.eligibility.facts import look_again
 from shared.events import ClaimAssessed
 from shared.policy.book import PolicyBook
@@ -298,3 +299,14 @@ def test_a_failed_refund_that_a_person_has_seen_to_stands_in_nobodys_way() -> No
     stage.review()
     stage.answer("refund_full")
     assert stage.end == "eligible", "a later answer supersedes"
+
+
+def test_an_authorization_is_the_same_for_ever_and_stays_when_a_part_is_back() -> None:
+    assert authorization("gejet-mall", "c-1") == "RA-132C2B0C4E"
+    stage = Stage(facts=GOOD, lines=[{}, {}])
+    stage.admit()
+    stage.give_back({"1": 1}, fault_confirmed=True)
+    assert stage.last.basis is not None
+    assert stage.last.basis.returned == {"1": 1}
+    stage.refer("part-value")
+    assert (stage.end, stage.last.authorization) == ("review", "RA-132C2B0C4E")

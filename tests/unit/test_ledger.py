@@ -140,3 +140,13 @@ def test_an_order_that_contradicts_itself_has_no_ledger(broken: Placed, says: st
 def test_several_payments_are_one_deposit() -> None:
     made = open_ledger(Placed((Line("1", "100", 2),), (Paid("150"), Paid("50"))))
     assert made.deposit == 200
+
+
+def test_one_line_that_takes_off_more_than_it_costs_makes_no_ledger() -> None:
+    with pytest.raises(LedgerError, match="more than the line"):
+        ledger(Line("1", "100", discount="150"), Line("2", "100"), paid=50)
+
+
+def test_what_was_paid_for_a_line_is_what_its_units_cost() -> None:
+    (line,) = ledger(Line("1", "100", 3, discount="10"), paid=283, code=7).lines.values()
+    assert line.paid == line.value((1, 2, 3)) == 283
