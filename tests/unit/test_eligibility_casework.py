@@ -310,3 +310,12 @@ def test_an_authorization_is_the_same_for_ever_and_stays_when_a_part_is_back() -
     assert stage.last.basis.returned == {"1": 1}
     stage.refer("part-value")
     assert (stage.end, stage.last.authorization) == ("review", "RA-132C2B0C4E")
+
+
+def test_how_long_after_receipt_a_claim_was_told_is_said_to_the_second() -> None:
+    stage = Stage(facts=GOOD, reported=timedelta(hours=47, minutes=2, seconds=3))
+    stage.admit()
+    (text,) = [
+        reason.text for reason in stage.last.lines[0].reasons if reason.clause == "G1.1" and "receipt," in reason.text
+    ]
+    assert "reported 47 h 02 min 03 s after receipt, 48 h are allowed" in text

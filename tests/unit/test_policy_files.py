@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic_core import to_json
 
+from shared.policy.book import PolicyBook
+from shared.policy.check import check
 from shared.policy.load import load_book
 from shared.policy.model import Policy
 
@@ -88,6 +90,23 @@ def test_in_force_from_the_first_second_of_2020() -> None:
     assert book.in_force("nobody", FORCE) is None
     assert book.version("hakago", 2) is None
     assert (book.currency("hakago"), book.currency("nobody")) == ("VND", None)
+
+
+def test_versions_given_in_any_order_govern_in_the_order_of_time() -> None:
+    first = load_book().version("hakago", 1)
+    assert first is not None
+    later = first.in_force_from + timedelta(days=400)
+    second = first.model_copy(update={"version": 2, "in_force_from": later})
+    for given in ([first, second], [second, first]):
+        book = PolicyBook(given)
+        assert [one.version for one in book.all()] == [1, 2]
+        assert [getattr(book.in_force("hakago", at), "version", None) for at in (FORCE, later)] == [1, 2]
+
+
+def test_a_rule_that_holds_for_other_reasons_only_is_named_well_enough(policy: Policy) -> None:
+    reasons = {reason: tuple(name for name in names if name != "gift") for reason, names in policy.reasons.items()}
+    said = [message for where, message in check(policy.model_copy(update={"reasons": reasons})) if "gift" in where]
+    assert not [message for message in said if "no reason names" in message]
 
 
 def test_the_digest_is_that_of_what_the_policy_says(policy: Policy) -> None:
