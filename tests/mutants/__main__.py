@@ -122,11 +122,11 @@ def sample(every: Sequence[T], most: int, seed: int) -> list[T]:
 
 
 def explained() -> frozenset[str]:
-    """The survivors that docs/mutants.md explains, as `file: change`."""
+    """The survivors that docs/mutants.md explains, as `file: function: change`."""
     if not EXPLAINED.exists():
         return frozenset()
-    rows = re.findall(r"^\| `([^`]+)` \| `` (.+?) `` \|", EXPLAINED.read_text(encoding="utf-8"), re.MULTILINE)
-    return frozenset(f"{file}: {change}" for file, change in rows)
+    rows = re.findall(r"^\| `([^`]+)` \| `([^`]+)` \| `` (.+?) `` \|", EXPLAINED.read_text(encoding="utf-8"), re.MULTILINE)
+    return frozenset(f"{file}: {function}: {change}" for file, function, change in rows)
 
 
 def without_line(mutant: str) -> str:

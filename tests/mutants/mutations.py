@@ -51,7 +51,7 @@ class Mutant:
     change: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.change}"
+        return f"{self.file}:{self.line}: {self.function or 'module'}: {self.change}"
 
 
 def mutants_of(file: str, source: str) -> Iterator[Mutant]:

@@ -319,3 +319,11 @@ def test_how_long_after_receipt_a_claim_was_told_is_said_to_the_second() -> None
         reason.text for reason in stage.last.lines[0].reasons if reason.clause == "G1.1" and "receipt," in reason.text
     ]
     assert "reported 47 h 02 min 03 s after receipt, 48 h are allowed" in text
+
+
+def test_a_claim_that_all_readings_reject_says_what_speaks_for_it_under_one_of_them() -> None:
+    stage = Stage("not_as_described", facts=GOOD, reported=timedelta(hours=50))
+    stage.admit()
+    assert stage.end == "rejected"
+    assert stage.cited("deny") == {"G2.1"}
+    assert {"G1.3", "G1.4"} & stage.cited("allow"), "the carton, which only one reading asks for"
