@@ -125,7 +125,8 @@ def explained() -> frozenset[str]:
     """The survivors that docs/mutants.md explains, as `file: function: change`."""
     if not EXPLAINED.exists():
         return frozenset()
-    rows = re.findall(r"^\| `([^`]+)` \| `([^`]+)` \| `` (.+?) `` \|", EXPLAINED.read_text(encoding="utf-8"), re.MULTILINE)
+    text = EXPLAINED.read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([^`]+)` \| `([^`]+)` \| `` (.+?) `` \|", text, re.MULTILINE)
     return frozenset(f"{file}: {function}: {change}" for file, function, change in rows)
 
 
