@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypedDict
 from urllib.parse import quote
 
@@ -115,7 +118,6 @@ def _free_port() -> int:
 
 def _broker_answers(address: str) -> bool:
     """Docker's proxy takes connections before the broker does: only an answer counts."""
-    import asyncio
     import logging
 
     from aiokafka.admin import AIOKafkaAdminClient
@@ -130,7 +132,7 @@ def _broker_answers(address: str) -> bool:
 
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
-        asyncio.run(ask())
+        _beside(ask())
     except (KafkaError, OSError, TimeoutError):
         return False
     finally:
@@ -139,7 +141,6 @@ def _broker_answers(address: str) -> bool:
 
 
 def _answers(dsn: str) -> bool:
-    import asyncio
 
     import asyncpg
 
@@ -147,7 +148,7 @@ def _answers(dsn: str) -> bool:
         await (await asyncpg.connect(dsn, timeout=5)).close()
 
     try:
-        asyncio.run(connect())
+        _beside(connect())
     except (OSError, TimeoutError, asyncpg.PostgresError):
         return False
     return True
@@ -161,3 +162,9 @@ def _until(condition: Any, what: str, container: Any) -> None:
         if time.monotonic() > until:
             raise AssertionError(f"{what} did not answer within {START_LIMIT:.0f} s: {container.get_logs()}")
         time.sleep(0.1)
+
+
+def _beside(asking: Coroutine[None, None, None]) -> None:
+    """Run it in a loop of its own, also where the caller is inside a running one (a test that makes its own stack)."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, asking).result()
