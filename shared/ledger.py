@@ -109,8 +109,7 @@ class LedgerLine(NamedTuple):
     def _code_after(self) -> int:
         """The last unit that cannot bear an odd one of the code beside its odd one of the line's discount, else 0."""
         discount, odd = divmod(self.discount, self.quantity)
-        code, odd_of_code = divmod(self.code, self.quantity)
-        return odd if odd and odd_of_code and self.unit_price - discount - 1 <= code else 0
+        return odd if self.unit_price - discount - 1 <= self.code // self.quantity else 0
 
 
 class Ledger(NamedTuple):
@@ -160,8 +159,8 @@ class Ledger(NamedTuple):
 
 
 def _weights(*candidates: Sequence[int]) -> Sequence[int]:
-    """The first of `candidates` that is not all 0."""
-    return next((weights for weights in candidates if any(weights)), candidates[-1])
+    """The first of `candidates` that is not all 0; the last of them, quantities, never is."""
+    return next(filter(any, candidates))
 
 
 def open_ledger(order: PlacedOrder) -> Ledger:

@@ -85,8 +85,6 @@ def text(minor: int, currency: str) -> str:
 
 def round_half_up(numerator: int, denominator: int) -> int:
     """`numerator / denominator` to the nearest integer, halves up (towards +∞). Raises `ZeroDivisionError` for 0."""
-    if denominator < 0:
-        numerator, denominator = -numerator, -denominator
     return (2 * numerator + denominator) // (2 * denominator)
 
 

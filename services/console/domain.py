@@ -120,7 +120,8 @@ def _slots(view: ClaimFacts, at: Rank, event: ClaimEvent) -> dict[str, object]: 
             referral = known.Referral(at=at, entry=event.entry, revision=event.revision, readings=event.readings)
             return {"referral": _later(view.referral, referral)}
         case ReviewRefused():
-            return {"refused_reviews": _with(view.refused_reviews, event.review_id, at)}
+            first_told = min(view.refused_reviews.get(event.review_id, at), at)
+            return {"refused_reviews": _with(view.refused_reviews, event.review_id, first_told)}
         case ClaimSettled() | RefundInstructed():
             return {"refunds": _with(view.refunds, event.refund_id, _refunding(view, at, event))}
         case NotificationSent() | NotificationFailed():
@@ -274,7 +275,7 @@ def _waiting(view: ClaimFacts, last: known.Decision | None) -> Standing | None:
         return Standing(_AWAITED[assessed.awaiting], assessed.at[0], due_ms=assessed.due_ms)
     if referral is None or (assessed is not None and (referral.revision or 0) < assessed.revision):
         return None
-    if last is not None and (last.revision or 0) >= (referral.revision or 0):
+    if last is not None and last.at > referral.at:
         return None
     return Standing("review", referral.at[0])
 

@@ -137,6 +137,11 @@ def test_an_order_that_contradicts_itself_has_no_ledger(broken: Placed, says: st
         open_ledger(broken)
 
 
+def test_payments_that_do_not_add_up_are_told_with_both_sums() -> None:
+    with pytest.raises(LedgerError, match="the payments add up to 150, the order to 148 minor units"):
+        ledger(Line("1", "100", 2), paid=150, code=100, shipping=40, fee=8)
+
+
 def test_several_payments_are_one_deposit() -> None:
     made = open_ledger(Placed((Line("1", "100", 2),), (Paid("150"), Paid("50"))))
     assert made.deposit == 200
