@@ -13,6 +13,7 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
+from bench import handlers as handlers_
 from bench import machine, ours, references
 from bench.measure import Run
 from bench.profile import profiled
@@ -119,6 +120,21 @@ def profile(
     with _folder(data) as place:
         for line in asyncio.run(profiled(place, folder, seconds, claims)):
             print(line)
+
+
+@app.command()
+def handlers(
+    service: Annotated[list[str] | None, typer.Option(help="Only these; left out: all four.")] = None,
+    recording: Annotated[Path, typer.Option(help="Topics to replay; made where none.")] = Path("recording.pickle"),
+    claims: Annotated[int, typer.Option(min=100, help="Claims of a recording that is made.")] = 4_000,
+    rounds: Annotated[int, typer.Option(min=1, help="The least of so many counts.")] = 3,
+    profile: Annotated[bool, typer.Option(help="Print cProfile's table of a round instead.")] = False,
+) -> None:
+    """CPU of each service's handlers without Kafka, and a digest of what they emit."""
+    topics = handlers_.recording_in(recording, claims)
+    for name in service or handlers_.SERVICES:
+        for cost in asyncio.run(handlers_.measured(topics, [name], 1 if profile else rounds, profile=profile)):
+            print(cost.line())
 
 
 @contextmanager

@@ -87,7 +87,7 @@ async def serve(service: Service, settings: Settings) -> int:
     relay = Relay(service.name, settings.kafka, pool, EXACTLY_ONCE_TOPIC)
     pipeline = Pipeline(service, pool, relay, retry_limit=settings.retry_seconds)
     host = Host(service, pipeline, settings)
-    _calm_collector()
+    calm_collector()
     running = _Running(service, settings, pool, relay, pipeline, host, stop)
     try:
         pipeline.lanes_in_all = await lanes_in_all(settings.kafka, service.topics)
@@ -109,7 +109,7 @@ async def _may_begin(service: HasPromises, pool: Pool) -> bool:
     return True
 
 
-def _calm_collector() -> None:
+def calm_collector() -> None:
     """Keep the garbage collector away from what lives as long as the process.
 
     A batch makes tens of thousands of objects, none of them in cycles; at the default threshold the collector walks
