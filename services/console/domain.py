@@ -331,11 +331,11 @@ def reached(view: ClaimFacts) -> dict[Stage, int]:
 def refunded(view: ClaimFacts) -> int:
     """What the claim's decisions give in all, in minor units, without refunds that failed."""
     lost = {id for id, r in view.refunds.items() if r.settled is not None and not r.settled.succeeded}
-    return sum(d.amount for d in view.decisions.values() if d.refund_id is None or d.refund_id not in lost)
+    return sum(d.amount for d in view.decisions.values() if d.refund_id not in lost)
 
 
 def basis_of_action(view: ClaimFacts) -> str:
     """Names what a person saw when acting; it changes with each assessment, decision and refused review."""
     revision = view.assessment.revision if view.assessment is not None else 0
-    at = view.assessment.at[2] if view.assessment is not None and not revision else 0
+    at = view.assessment.at[2] if view.assessment is not None else 0
     return f"{max(view.decisions, default=0)}.{revision or at}.{len(view.refused_reviews)}"

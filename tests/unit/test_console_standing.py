@@ -137,6 +137,7 @@ def notified(ms: int, template: str, *, sent: bool = True) -> Step:
         pytest.param([assessed(6, 1), referred(7, 1)], "review", 7, id="money shows that a person must decide"),
         pytest.param([referred(7, None)], "review", 7, id="referred, the assessment is not read yet"),
         pytest.param([assessed(6, 1), referred(7, 1), assessed(8, 2)], "calculating", 8, id="assessed anew since"),
+        pytest.param([assessed(6, 1), referred(7, None)], "calculating", 6, id="a referral that says not of what"),
         pytest.param([assessed(6, 1), referred(7, 1), decided(9, 2)], "refunding", 9, id="staff after a referral"),
         pytest.param(
             [referred(7, 1), decided(9, revision=2)], "refunding", 9, id="decided from a later assessment than referred"
@@ -155,6 +156,7 @@ def notified(ms: int, template: str, *, sent: bool = True) -> Step:
             [assessed(8, 4, "return"), decided(8, 2, revision=None)], "refunding", 8, id="in one moment: it is decided"
         ),
         pytest.param([assessed(6, None, "review"), decided(7)], "refunding", 7, id="no revision said: by the times"),
+        pytest.param([assessed(8, None, "review"), decided(7)], "review", 8, id="no revision said, assessed later"),
         pytest.param([decided(7), instructed(8)], "instructed", 8, id="the refund is instructed"),
         pytest.param([decided(7), instructed(9), instructed(8)], "instructed", 8, id="published twice: the first"),
         pytest.param([decided(7), instructed(8), settled(9)], "paid", 9, id="paid"),
@@ -235,9 +237,16 @@ def test_whose_word_on_the_order_counts(steps: list[Step], order_id: str) -> Non
 
 
 def test_the_codes_of_a_refusal_are_told_once_each_in_order() -> None:
-    refusal = told(refused(1, "unknown_line", "quantity_exceeds_purchase", "unknown_line")).refusal
+    codes = [
+        "duplicate_claim_id",
+        "quantity_exceeds_purchase",
+        "units_already_claimed",
+        "unknown_line",
+        "unknown_order",
+    ]
+    refusal = told(refused(1, *reversed(codes), "unknown_line")).refusal
     assert refusal is not None
-    assert refusal.codes == ["quantity_exceeds_purchase", "unknown_line"]
+    assert refusal.codes == codes
 
 
 def test_what_was_said_of_the_claim_is_the_first_submission_and_the_admission() -> None:
@@ -296,6 +305,7 @@ def test_amounts_are_kept_in_minor_units() -> None:
     [
         pytest.param([ended(1, "rejected")], 0, id="a rejection gives nothing"),
         pytest.param([decided(1, amount="100"), decided(2, 2, "40")], 140, id="a later decision adds its difference"),
+        pytest.param([decided(1, amount="100"), instructed(2)], 100, id="instructed"),
         pytest.param([decided(1, amount="100"), settled(2)], 100, id="paid"),
         pytest.param([decided(1, amount="100"), settled(2, status="failed")], 0, id="failed: not given"),
         pytest.param(
@@ -361,7 +371,7 @@ def refused_review(ms: int, review_id: str) -> Step:
     [
         pytest.param([submitted(1)], "0.0.0", id="nothing but the claim"),
         pytest.param([assessed(1, 3)], "0.3.0", id="an assessment, by its revision"),
-        pytest.param([submitted(1), assessed(1, None)], "0.1.0", id="one without revision, by its place in the log"),
+        pytest.param([submitted(1), parked(1, 9), assessed(1, None)], "0.2.0", id="one without it, by its place"),
         pytest.param([assessed(1, 3), decided(2), decided(3, 2)], "2.3.0", id="the last decision"),
         pytest.param([assessed(1, 3), refused_review(2, "a"), refused_review(3, "b")], "0.3.2", id="refused reviews"),
         pytest.param([refused_review(2, "a"), refused_review(3, "a")], "0.0.1", id="one told twice is one"),
@@ -369,3 +379,7 @@ def refused_review(ms: int, review_id: str) -> Step:
 )
 def test_what_a_person_saw_has_a_name_that_changes_with_it(steps: list[Step], basis: str) -> None:
     assert basis_of_action(told(*steps)) == basis
+
+
+def test_a_refused_review_stands_where_it_was_first_told() -> None:
+    assert told(refused_review(3, "a"), refused_review(2, "a")).refused_reviews == {"a": (2, 0, 1)}
