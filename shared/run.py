@@ -12,6 +12,7 @@ import structlog
 import uvloop
 
 from shared import log as logs
+from shared import metrics, tracing
 from shared.bus.host import Host, TopicsUnfit, lanes_in_all
 from shared.bus.pipeline import Pipeline, Service
 from shared.bus.relay import Relay
@@ -19,6 +20,7 @@ from shared.bus.work import Work
 from shared.db import Conn, Pool, connect, migrate
 from shared.health import HealthServer, State, age, serve_health
 from shared.policy.problem import PolicyError
+from shared.readout import Readout
 from shared.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -73,6 +75,8 @@ async def bring_up_to_date(service: Service, settings: Settings) -> int:
 async def serve(service: Service, settings: Settings) -> int:
     """Run the service until SIGTERM or SIGINT (0), or until something failed for good (1)."""
     stop = asyncio.Event()
+    metrics.begin(service.name)
+    tracing.begin(settings, service.name)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -97,6 +101,7 @@ async def serve(service: Service, settings: Settings) -> int:
         return 1
     finally:
         await pool.close()
+        await asyncio.to_thread(tracing.end)
 
 
 async def _may_begin(service: HasPromises, pool: Pool) -> bool:
@@ -145,6 +150,9 @@ class _Running:
         tasks = {
             "relay": asyncio.create_task(self._relay.run()),
             "timers": asyncio.create_task(self._timers(stop_timers)),
+            "readout": asyncio.create_task(
+                Readout(self._service, self._pool, self._pipeline).run(stop_timers, self._settings.readout_seconds)
+            ),
             "health": asyncio.create_task(health.serve()),
         }
         if isinstance(self._service, HasBackground):

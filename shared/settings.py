@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -32,4 +33,10 @@ class Settings(BaseSettings):
     retry_seconds: float = 600.0
     """How long an infrastructure error is retried before the process ends and is started again."""
     tick_seconds: float = 0.5
+    readout_seconds: float = 5.0
+    """How often gauges are read out of the service's database."""
     drain_seconds: float = 20.0
+    otlp: str = ""
+    """OTLP/HTTP collector that takes the traces, `http://host:4318`; left out: no traces."""
+    otlp_share: float = Field(default=1.0, ge=0, le=1)
+    """Share of the traces that begin here which are recorded; what comes with a `traceparent` goes by its flag."""

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import structlog
 
-from shared import clock, metrics
+from shared import clock, metrics, tracing
 from shared.bus import redrive, store
 from shared.bus.lanes import Lane, LaneLost, lane_of
 from shared.bus.record import Record
@@ -173,6 +173,8 @@ class Pipeline:
                     now = clock.now()
                     fresh = await self._without_repeated_redrives(conn, fresh, now)
                     work = Work(conn, now, fresh, self._service.name, lanes, self._target)
+                    if tracing.active is not None:
+                        work.hops = tracing.active.unit()
                     yield work
                     published = self._relay.published()
                     rows = {}
@@ -342,6 +344,10 @@ class Pipeline:
         name = self._service.name
         for outcome, n in work.counts.items():
             metrics.EVENTS.labels(name, outcome).inc(n)
+        for (metric, labels), n in work.tallies.items():
+            metric.labels(*labels).inc(n)
+        if work.hops is not None:
+            work.hops.end()
         metrics.EVENTS.labels(name, "consumed").inc(len(work.records))
         metrics.EVENTS.labels(name, "emitted").inc(sum(len(events) for events in work.outgoing.values()))
         metrics.TRANSACTION_SECONDS.labels(name).observe(seconds)

@@ -125,6 +125,7 @@ class Relay:
                 failures, self.failing_since = 0, None
             except (KafkaError, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 failures += 1
+                metrics.RELAY_FAILURES.labels(self._service).inc()
                 self.failing_since = self.failing_since or time.monotonic()
                 log.warning("relay_failed", error=repr(error), failures=failures)
                 await self._start_over()
@@ -157,6 +158,7 @@ class Relay:
         for row in rows:
             if row.lane in self._published:
                 self._published[row.lane] = max(self._published[row.lane], row.number)
+        metrics.PUBLISHED.labels(self._service).inc(sum(len(row.events) for row in rows))
         metrics.PUBLISH_SECONDS.labels(self._service).observe(time.perf_counter() - started)
 
     async def _next_rows(self) -> list[OutboxRow]:

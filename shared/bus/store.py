@@ -173,3 +173,25 @@ async def unpublished(conn: Conn, lane: int, after: int, limit: int) -> list[Out
         limit,
     )
     return [unpack(lane, r["number"], r["events"], r["written_at"]) for r in rows]
+
+
+async def oldest_unpublished(conn: Conn, published: Mapping[int, int]) -> datetime | None:
+    """When the oldest row past the published number of its lane was written; one look at the key's index a lane."""
+    found: datetime | None = await conn.fetchval(
+        "SELECT min(o.written_at) FROM unnest($1::int[], $2::bigint[]) AS u (lane, number), LATERAL ("
+        "SELECT written_at FROM outbox WHERE lane = u.lane AND number > u.number ORDER BY number LIMIT 1) AS o",
+        list(published),
+        list(published.values()),
+    )
+    return found
+
+
+async def dead_letters_open(conn: Conn, lanes: Sequence[int], most: int) -> int:
+    """How many dead letters of these lanes are still open, counted up to `most`."""
+    found: int = await conn.fetchval(
+        "SELECT count(*) FROM ("
+        "SELECT FROM dead_letter WHERE state = 'dead' AND lane = ANY($1::int[]) LIMIT $2) AS found",
+        lanes,
+        most,
+    )
+    return found

@@ -6,11 +6,13 @@ transactional id is the lane's: starting a producer fences the one of a former o
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
+from shared import tracing
 from shared.bus.sending import BATCH_BYTES, Addressed, close, send_in_order
 
 
@@ -34,11 +36,14 @@ class TransactionalLane:
         if not new:
             return
         last = new[-1][1].number
+        started = time.time_ns()
         async with producer.transaction():
             await send_in_order(producer, self._service, TopicPartition(self._topic, self._lane), new)
             offset = {TopicPartition(self._topic, self._lane): OffsetAndMetadata(last, "")}
             await producer.send_offsets_to_transaction(offset, self._group)
         self._stored = last
+        if tracing.active is not None:
+            tracing.active.sent([event for _, event in new], started)
 
     def abandon(self) -> None:
         """Let go without waiting: an open transaction is aborted by the next owner's start or by its timeout."""

@@ -12,6 +12,8 @@ from shared.bus.outbox import Headers, Outgoing
 from shared.bus.record import Record
 from shared.db import Conn
 from shared.events.topics import dlq_topic
+from shared.metrics import Countable
+from shared.tracing import Hops
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,9 @@ class Work:
     dead_letters: list[DeadLetter] = field(default_factory=list)
     histories: list[tuple[str, str, str, str | None, int, int | None, datetime]] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    tallies: Counter[tuple[Countable, tuple[str, ...]]] = field(default_factory=Counter)
+    hops: Hops | None = None
+    """Spans of this unit of work; None where traces are off."""
 
     @property
     def lanes(self) -> tuple[int, ...]:
@@ -75,6 +80,8 @@ class Work:
         if source is None:
             raise ValueError("emit needs the record that caused the event, or a lane")
         trace = traceparent or (cause.traceparent if cause is not None else "")
+        if self.hops is not None:
+            trace = self.hops.carry(cause, trace, topic, key, type, subject)
         self._append(source, topic, self.target(key, source), key, data, type, subject, trace)
 
     def emit_raw(
@@ -100,6 +107,8 @@ class Work:
         letter = DeadLetter(record, reason, path, attempts, first_at)
         self.dead_letters.append(letter)
         self.counts["dead_letter"] += 1
+        if self.hops is not None:
+            self.hops.failed(record, reason)
         headers: Headers = [
             *redrive.original(record.headers),
             ("dlq_reason", reason.encode("utf-8", "replace")),
@@ -129,6 +138,14 @@ class Work:
     def count(self, outcome: str, n: int = 1) -> None:
         """Count what became of a record; added to the metrics when the transaction has committed."""
         self.counts[outcome] += n
+
+    def tally(self, metric: Countable, *labels: str, n: int = 1) -> None:
+        """Add to a counter of `shared.metrics` when the transaction has committed."""
+        self.tallies[metric, labels] += n
+
+    def traceparent_of(self, record: Record) -> str:
+        """What continues a record's trace, for what is made of it later, outside of this unit of work."""
+        return record.traceparent if self.hops is None else self.hops.of(record)
 
     def _append(
         self,
