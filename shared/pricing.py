@@ -249,14 +249,15 @@ class _Draft:
             case "units":
                 amount = self._of_units(rule.item, rule.by)
             case "order":
-                amount = self._left_of_order(rule.item) if self._claimed.whole else 0
+                if not self._claimed.whole:
+                    return
+                amount = self._left_of_order(rule.item)
             case "answer":
                 amount = self._of_answer()
             case _:
                 assert_never(rule.of)
-        if rule.of != "order" or self._claimed.whole:
-            self._add(rule.item, amount, "merchant", rule.clause)
-            self._applied.append(Applied(rule.id, rule.clause))
+        self._add(rule.item, amount, "merchant", rule.clause)
+        self._applied.append(Applied(rule.id, rule.clause))
 
     def fee(self, rule: Fee) -> None:
         match rule.of:
