@@ -47,6 +47,11 @@ class Mark:
     what: str
     path: str
 
+    @property
+    def name(self) -> str:
+        """A short name of the key, for an order to remember."""
+        return self.key[:8].hex()
+
 
 @dataclass(frozen=True, slots=True)
 class Letter:

@@ -53,6 +53,8 @@ MOST_KEPT: Final = 256
 """Events that wait for one claim."""
 MOST_CLAIMS: Final = 10_000
 """Claims admitted for one order."""
+MOST_REFUSED: Final = 64
+"""Refused events that an order remembers."""
 
 
 def admit(state: State, arrival: Arrival, now: datetime, terms: Terms) -> tuple[State, tuple[Effect, ...]]:
@@ -80,6 +82,7 @@ def expire(state: State, now: datetime) -> tuple[State, tuple[Effect, ...]]:
     """Refuse the parked claims whose time is up: their order never came."""
     effects: list[Effect] = []
     waiting: list[Arrival] = []
+    order = state.order
     for arrival in state.waiting:
         claim = arrival.event
         if not isinstance(claim, ClaimSubmitted) or arrival.until is None or arrival.until > now:
@@ -89,8 +92,9 @@ def expire(state: State, now: datetime) -> tuple[State, tuple[Effect, ...]]:
         errors = [ClaimRefusal(code="unknown_order", path="$.order_id", message=waited)]
         errors += _taken_id(state.owners.get(claim.claim_id), claim)
         effects += _refusal(claim, errors, arrival.ref)
+        order = _remembering(order, arrival)
     gone = len(state.waiting) - len(waiting)
-    order = replace(state.order, parked=state.order.parked - gone) if gone else state.order
+    order = replace(order, parked=order.parked - gone) if gone else order
     return State(order, state.owners, tuple(waiting)), tuple(effects)
 
 
@@ -114,6 +118,10 @@ class _Turn:
 
     def count(self, outcome: str) -> None:
         self.effects.append(Count(outcome))
+
+    def refuse(self, claim: ClaimSubmitted, errors: list[ClaimRefusal], arrival: Arrival) -> None:
+        self.effects += _refusal(claim, errors, arrival.ref)
+        self.order = _remembering(self.order, arrival)
 
     def kept_for(self, claim_id: str) -> list[Arrival]:
         """What waits for a claim, in the order of arrival."""
@@ -157,7 +165,7 @@ def _take_up(turn: _Turn, order: Order) -> None:
         claim = arrival.event
         if isinstance(claim, ClaimSubmitted) and claim.order_id == order.order_id:
             del turn.waiting[arrival.ref]
-            _consider(turn, claim, order, arrival.ref)
+            _consider(turn, claim, order, arrival)
 
 
 def _deliver(turn: _Turn, delivered: OrderDelivered) -> None:
@@ -190,10 +198,13 @@ def _submit(turn: _Turn, claim: ClaimSubmitted) -> None:
         return
     order = turn.order.order
     if order is not None:
-        _consider(turn, claim, order, turn.arrival.ref)
+        _consider(turn, claim, order, turn.arrival)
+        return
+    if turn.arrival.name in turn.order.refused:
+        turn.count("duplicate")
         return
     if errors := _taken_id(turn.owners.get(claim.claim_id), claim):
-        turn.effects += _refusal(claim, errors, turn.arrival.ref)
+        turn.refuse(claim, errors, turn.arrival)
         return
     if turn.order.parked >= MOST_PARKED:
         turn.bury(f"{MOST_PARKED} claims already wait for order {claim.order_id}", "$.order_id")
@@ -213,18 +224,24 @@ def _submit(turn: _Turn, claim: ClaimSubmitted) -> None:
     turn.effects.append(Note(claim.merchant, claim.claim_id, f"parked: order {claim.order_id} is not known yet"))
 
 
-def _consider(turn: _Turn, claim: ClaimSubmitted, order: Order, ref: int) -> None:
+def _consider(turn: _Turn, claim: ClaimSubmitted, order: Order, arrival: Arrival) -> None:
     """Admit a claim whose order is known, or refuse it with every error that holds."""
+    ref = arrival.ref
+    if _dealt_with(turn.order, claim, arrival):
+        turn.count("duplicate")
+        return
     errors = _taken_id(turn.owners.get(claim.claim_id), claim)
     reserved, line_errors = _reserve(turn.order, claim, order)
     errors += line_errors
     if errors:
-        turn.effects += _refusal(claim, errors, ref)
+        turn.refuse(claim, errors, arrival)
         return
     if len(turn.order.holdings) >= MOST_CLAIMS:
         turn.bury(f"order {claim.order_id} has {MOST_CLAIMS} claims already", "$.order_id", ref)
         return
-    turn.order = replace(turn.order, holdings=turn.order.holdings | {claim.claim_id: Holding(reserved)})
+    turn.order = replace(
+        turn.order, holdings=turn.order.holdings | {claim.claim_id: Holding(reserved, by=arrival.name)}
+    )
     turn.owners[claim.claim_id] = claim.order_id
     turn.emit(
         ClaimAdmitted(
@@ -238,10 +255,21 @@ def _consider(turn: _Turn, claim: ClaimSubmitted, order: Order, ref: int) -> Non
         ),
         ref,
     )
-    for arrival in turn.kept_for(claim.claim_id):
-        assert isinstance(arrival.event, AboutClaim)
-        del turn.waiting[arrival.ref]
-        _pass_on(turn, arrival.event, order, arrival.ref)
+    for kept in turn.kept_for(claim.claim_id):
+        assert isinstance(kept.event, AboutClaim)
+        del turn.waiting[kept.ref]
+        _pass_on(turn, kept.event, order, kept.ref)
+
+
+def _dealt_with(state: OrderState, claim: ClaimSubmitted, arrival: Arrival) -> bool:
+    """Whether this very event was admitted or refused so long ago that the inbox has forgotten it."""
+    holding = state.holdings.get(claim.claim_id)
+    return arrival.name in state.refused or (holding is not None and holding.by == arrival.name != "")
+
+
+def _remembering(state: OrderState, arrival: Arrival) -> OrderState:
+    """The order with a refused event in its memory."""
+    return replace(state, refused=(*state.refused, arrival.name)[-MOST_REFUSED:]) if arrival.name else state
 
 
 def _reserve(state: OrderState, claim: ClaimSubmitted, order: Order) -> tuple[dict[str, Spans], list[ClaimRefusal]]:

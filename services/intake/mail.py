@@ -8,7 +8,7 @@ import structlog
 from services.intake.desk import Letter, event_mark, item_marks
 from services.intake.state import Arrival, Bury, Count, Effect, Emit, Input, Note, Output
 from shared.bus import Record, Work, order_key
-from shared.events import BadEvent, ClaimDecided, CustomerContact, dump, parse, topics
+from shared.events import BadEvent, ClaimDecided, ClaimSubmitted, CustomerContact, dump, parse, topics
 from shared.events.envelope import open_input
 
 log = structlog.get_logger(__name__)
@@ -62,7 +62,8 @@ class Mail:
         assert isinstance(event, Input), "open_input admits input types alone"
         self._traces[ref] = envelope.traceparent
         mark = event_mark(envelope.source, envelope.id, envelope.type, envelope.digest)
-        return Letter(Arrival(event, ref), (mark, *item_marks(event)))
+        name = mark.name if isinstance(event, ClaimSubmitted) else ""
+        return Letter(Arrival(event, ref, name=name), (mark, *item_marks(event)))
 
     def _read_decision(self, ref: int, record: Record) -> Letter | None:
         if record.type != ClaimDecided.type:

@@ -49,13 +49,15 @@ Output = (
 class Holding:
     """The units that an admitted claim reserved, by line, and what its last decision left it of them.
 
-    `kept` is null until a decision: an open claim holds all that it reserved.
+    `kept` is null until a decision: an open claim holds all that it reserved. `by` names the event that it was
+    submitted by: the same one again is told from another under its claim id when the inbox has long forgotten it.
     """
 
     reserved: dict[str, Spans]
     kept: dict[str, Spans] | None = None
     outcome: Outcome | None = None
     decision_no: int = 0
+    by: str = ""
 
     @property
     def held(self) -> dict[str, Spans]:
@@ -67,7 +69,8 @@ class Holding:
 class OrderState:
     """One order, perhaps not placed yet. `digest` tells the same order placed again from another one under its id.
 
-    `holdings` are the admitted claims by id, `parked` is how many claims wait for the order to be placed.
+    `holdings` are the admitted claims by id, `parked` is how many claims wait for the order to be placed, `refused`
+    names the last events that were refused: again when the inbox has forgotten them, they are refused no second time.
     """
 
     order: Order | None = None
@@ -76,15 +79,18 @@ class OrderState:
     cancelled_at: datetime | None = None
     holdings: dict[str, Holding] = field(default_factory=dict)
     parked: int = 0
+    refused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """An event that came; `ref` numbers its record, in the order of arrival. `until` is set for a parked claim."""
+    """An event that came; `ref` numbers its record, in the order of arrival. `until` is set for a parked claim. `name`
+    stands for source and id of the event that submits a claim."""
 
     event: Input
     ref: int
     until: datetime | None = None
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

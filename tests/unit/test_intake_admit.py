@@ -53,7 +53,7 @@ class Door:
             envelope = open_input(sample.topic, [(k, v.encode()) for k, v in headers.items()], sample.value)
             assert isinstance(envelope.data, Input)
             mark = event_mark(envelope.source, envelope.id, envelope.type, envelope.digest)
-            letter = Letter(Arrival(envelope.data, ref), (mark, *item_marks(envelope.data)))
+            letter = Letter(Arrival(envelope.data, ref, name=mark.name), (mark, *item_marks(envelope.data)))
         event = letter.arrival.event
         self.events[ref] = event
         self.desk.orders.setdefault(order_key(event), OrderState())
