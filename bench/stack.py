@@ -12,7 +12,7 @@ import asyncpg
 from bench.topics import until
 from cli.lag import lags
 from cli.stack.folders import DataFolder
-from cli.stack.plan import SERVICES, Plan
+from cli.stack.plan import SERVICES, Plan, ServiceSpec
 from cli.stack.postgres import create_databases
 from cli.stack.prepare import prepare
 from cli.stack.supervisor import Supervisor
@@ -33,6 +33,10 @@ class BenchStack:
         self._folder = folder
         self.database = database
         self._sink = sink
+
+    @property
+    def supervisor(self) -> Supervisor:
+        return self._supervisor
 
     @property
     def kafka(self) -> str:
@@ -118,11 +122,15 @@ class BenchStack:
 
 
 @asynccontextmanager
-async def running(data: Path, env: Mapping[str, str] | None = None) -> AsyncIterator[BenchStack]:
-    """A stack with its services ready; stopped at the end."""
+async def running(
+    data: Path, env: Mapping[str, str] | None = None, extra: tuple[ServiceSpec, ...] = ()
+) -> AsyncIterator[BenchStack]:
+    """A stack with its services ready, and `extra` ones; stopped at the end."""
     folder = DataFolder.at(data)
     sink, address = await _start_sink()
-    plan = Plan(data=folder, services=SERVICES, smtp=address, env={"MAKEGOOD_LOG_LEVEL": "warning", **(env or {})})
+    plan = Plan(
+        data=folder, services=(*SERVICES, *extra), smtp=address, env={"MAKEGOOD_LOG_LEVEL": "warning", **(env or {})}
+    )
     prepare(plan)
     supervisor = Supervisor(plan)
     try:

@@ -7,7 +7,7 @@ end: one `claim.refused.v1` or one `claim.decided.v1`.
 import json
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 Data = dict[str, object]
@@ -88,6 +88,10 @@ class Claim:
         """The claim, and the answer or the return that follows it."""
         follows = () if self.kind.follows is None else (self.kind.follows,)
         return self._written((self.kind.claim, *follows))
+
+    def waiting(self) -> "Claim":
+        """The same claim, but nothing follows it: it waits."""
+        return Claim(replace(self.kind, follows=None), self.number)
 
     def _written(self, templates: tuple[Template, ...]) -> tuple[Event, ...]:
         key = f"{self.kind.merchant}/o-".encode() + self.number

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
@@ -10,16 +12,20 @@ from pydantic import JsonValue
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
 from shared.events import TYPES
+from shared.events.breaking import WHOM, Break, Way, breaks
 from shared.events.envelope import VALUE_LIMIT
 from shared.events.fields import ID_LENGTH
 from shared.events.topics import INPUT_TOPIC_OF, INPUT_TOPICS, READERS, TOPICS, TYPES_OF, dlq_topic
 
 ASYNCAPI: Final = "asyncapi.yaml"
 SCHEMAS: Final = "schemas"
+RELEASED: Final = "schemas/released"
+"""What the last release published: the schemas, and the types of each topic."""
+_TOPICS: Final = "topics.json"
 
 Tree = dict[str, JsonValue]
 
-_WRITERS: Final[Mapping[str, str]] = {
+WRITERS: Final[Mapping[str, str]] = {
     "orders.v1": "order systems",
     "claims.v1": "order systems, the HTTP door",
     "sellers.v1": "the sellers' desk",
@@ -73,6 +79,46 @@ def drift(docs: Path) -> list[str]:
     return drifted + sorted(there - texts.keys())
 
 
+def release(docs: Path) -> int:
+    """Make what is published now the last release's; returns the number of types. Part of making a release."""
+    folder = docs / RELEASED
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in folder.glob("*.json"):
+        file.unlink()
+    for type_ in TYPES:
+        (folder / f"{type_}.json").write_text(_json(schema(type_)), encoding="utf-8")
+    (folder / _TOPICS).write_text(_json({topic: list(TYPES_OF[topic]) for topic in TOPICS}), encoding="utf-8")
+    return len(TYPES)
+
+
+def broken(docs: Path) -> list[Break]:
+    """What the models as they are now break, of what the last release published.
+
+    A type that intake passes on is an input and an output: its schema may neither take less nor say more.
+    Raises FileNotFoundError where no release is committed.
+    """
+    folder = docs / RELEASED
+    topics: dict[str, list[str]] = json.loads((folder / _TOPICS).read_text(encoding="utf-8"))
+    found: list[Break] = []
+    for topic, types in topics.items():
+        way: Way = "input" if topic in INPUT_TOPICS else "output"
+        for type_ in types:
+            if type_ in TYPES and type_ not in TYPES_OF.get(topic, ()):
+                found.append(Break(type_, "$", f"is on {topic} no more", WHOM[way]))
+                continue
+            released = json.loads((folder / f"{type_}.json").read_text(encoding="utf-8"))
+            found += breaks(type_, way, released, schema(type_) if type_ in TYPES else None)
+    return list(dict.fromkeys(found))
+
+
+@cache
+def example(type_: str) -> Tree:
+    """An event's data as it may come; the tests put it before the models and the published schema."""
+    text = (files("shared.events") / "examples" / f"{type_}.json").read_text("utf-8")
+    found: Tree = json.loads(text)
+    return found
+
+
 def schema(type_: str) -> Tree:
     """The JSON Schema (2020-12) of a type's data: for an input what is accepted, for an output what is written."""
     mode: JsonSchemaMode = "validation" if type_ in INPUT_TOPIC_OF else "serialization"
@@ -109,7 +155,7 @@ def asyncapi() -> Tree:
 def _channel(topic: str) -> Tree:
     return {
         "address": topic,
-        "description": f"Written by {_WRITERS[topic]}.",
+        "description": f"Written by {WRITERS[topic]}.",
         "messages": {type_: {"$ref": f"#/components/messages/{type_}"} for type_ in TYPES_OF[topic]},
         "bindings": {"kafka": {"topic": topic, "bindingVersion": "0.5.0"}},
     }
@@ -140,6 +186,7 @@ def _message(type_: str) -> Tree:
             "schemaFormat": "application/schema+json;version=draft-2020-12",
             "schema": {"$ref": f"./{SCHEMAS}/{type_}.json"},
         },
+        "examples": [{"name": type_, "payload": example(type_)}],
         "bindings": {"kafka": {"key": _record_key(), "bindingVersion": "0.5.0"}},
     }
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from shared.events.topics import INPUT_TOPIC_OF
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-EXAMPLES = DOCS / "examples"
+EXAMPLES = Path(__file__).resolve().parents[2] / "shared" / "events" / "examples"
 
 _STEP = re.compile(r"\.([A-Za-z_0-9]+)|\[([0-9]+)\]")
 

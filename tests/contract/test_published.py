@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from cli.schema import app
 from shared.events import TYPES, BadEvent, dump, parse_data
-from shared.events.published import documents, drift, export, schema
+from shared.events.published import documents, drift, export, release, schema
 from shared.events.topics import INPUT_TOPIC_OF, INPUT_TOPICS, TOPICS, TYPES_OF
 from tests.contract.samples import DOCS, EXAMPLES, example, spoil
 
@@ -129,6 +129,7 @@ def docs(tmp_path: Path) -> Path:
 
 def test_check_passes_on_what_export_wrote(tmp_path: Path) -> None:
     export(tmp_path)
+    release(tmp_path)
     result = CliRunner().invoke(app, ["check", "--docs", str(tmp_path)])
     assert result.exit_code == 0, result.output
 
