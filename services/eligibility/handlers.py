@@ -1,6 +1,6 @@
 """Eligibility's batches: open, load, decide, save, emit."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, cast
@@ -97,6 +97,11 @@ class Eligibility:
         for key, (lane, _) in due.items():
             desk.look(key, lane)
         await desk.save()
+
+    async def read_out(self, conn: Conn, lanes: Sequence[int], now: datetime) -> float:
+        """How many seconds ago the claim should have been looked at again that is due longest."""
+        due = await store.first_due(conn, lanes)
+        return 0.0 if due is None else max(0.0, (now - due).total_seconds())
 
     async def _note(self, work: Work, desk: "_Desk") -> None:
         """Keep which policies govern the claims of a batch."""

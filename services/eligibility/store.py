@@ -70,6 +70,16 @@ async def states_due(conn: Conn, lanes: Sequence[int], now: datetime, limit: int
     return {(row["merchant"], row["order_id"], row["claim_id"]): (row["lane"], row["state"]) for row in rows}
 
 
+async def first_due(conn: Conn, lanes: Sequence[int]) -> datetime | None:
+    """The first due time of these lanes, past or to come."""
+    found: datetime | None = await conn.fetchval(
+        "SELECT min(c.due) FROM unnest($1::int[]) AS u (lane), LATERAL ("
+        "SELECT due FROM claim_state WHERE lane = u.lane AND due IS NOT NULL ORDER BY due LIMIT 1) AS c",
+        lanes,
+    )
+    return found
+
+
 async def save_states(conn: Conn, rows: Sequence[StateRow]) -> None:
     """Write rows, new or changed, in one statement."""
     await conn.execute(

@@ -1,8 +1,8 @@
 """Intake's batches: open, load, decide, save, emit."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from services.intake import store
@@ -10,12 +10,17 @@ from services.intake.desk import ClaimKey, Desk, Letter, OrderKey, claim_key, or
 from services.intake.mail import Mail
 from services.intake.state import Input, OrderState, read, write
 from services.intake.store import Waiting
+from shared import metrics
 from shared.bus import Work
+from shared.bus.sweep import Sweep
+from shared.db import Conn
 from shared.events import ClaimSubmitted, OrderPlaced
 from shared.events.topics import INPUT_TOPICS, READERS
+from shared.readout import MOST
 
 DUE_A_TICK: Final = 200
 """Parked claims looked at in one tick; what is left comes with the next."""
+KEEP_SEEN: Final = timedelta(days=45)
 
 
 class Intake:
@@ -25,9 +30,16 @@ class Intake:
     topics = READERS["intake"]
     foreign = frozenset(INPUT_TOPICS)
 
-    def __init__(self, currency_of: Callable[[str], str | None], parking: timedelta) -> None:
+    def __init__(
+        self, currency_of: Callable[[str], str | None], parking: timedelta, keep_seen: timedelta = KEEP_SEEN
+    ) -> None:
         self._currency_of = currency_of
         self._parking = parking
+        self._keep_seen = keep_seen
+
+    def sweeps(self) -> tuple[Sweep, ...]:
+        """The inbox forgets in time."""
+        return (Sweep("seen", "seen_at", self._keep_seen),)
 
     async def consume(self, work: Work) -> None:
         """Judge a batch of records."""
@@ -55,6 +67,12 @@ class Intake:
         for key, lane in overdue.items():
             mail.carry_out(desk.refuse_overdue(key), None, lane)
         await files.save()
+
+    async def read_out(self, conn: Conn, lanes: Sequence[int], now: datetime) -> float:
+        """Set the gauge of parked claims; returns how many seconds the one due longest is overdue."""
+        metrics.CLAIMS_PARKED.set(await store.parked(conn, lanes, MOST))
+        until = await store.first_until(conn, lanes)
+        return 0.0 if until is None else max(0.0, (now - until).total_seconds())
 
 
 @dataclass(slots=True)

@@ -196,6 +196,27 @@ async def delete_waiting(conn: Conn, refs: Sequence[int]) -> None:
     await conn.execute("DELETE FROM waiting WHERE id = ANY($1::bigint[])", refs)
 
 
+async def parked(conn: Conn, lanes: Sequence[int], most: int) -> int:
+    """How many claims of these lanes wait for their order, counted up to `most`."""
+    found: int = await conn.fetchval(
+        "SELECT count(*) FROM ("
+        "SELECT FROM waiting WHERE until IS NOT NULL AND lane = ANY($1::int[]) LIMIT $2) AS found",
+        lanes,
+        most,
+    )
+    return found
+
+
+async def first_until(conn: Conn, lanes: Sequence[int]) -> datetime | None:
+    """The first end of a parking time in these lanes, past or to come."""
+    found: datetime | None = await conn.fetchval(
+        "SELECT min(w.until) FROM unnest($1::int[]) AS u (lane), LATERAL ("
+        "SELECT until FROM waiting WHERE lane = u.lane AND until IS NOT NULL ORDER BY until LIMIT 1) AS w",
+        lanes,
+    )
+    return found
+
+
 @dataclass(slots=True)
 class _Raw:
     topic: str

@@ -7,6 +7,7 @@ lost; its Message-ID tells the repeat.
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
@@ -24,7 +25,7 @@ from services.notification.mail import BadAddress, address, message, recipient_h
 from services.notification.post import Answer, Line, Server
 from services.notification.settings import UNSALTED, NotificationSettings
 from services.notification.wording import Catalog, Merchant, unnamed_merchant
-from shared import clock
+from shared import clock, metrics, tracing
 from shared.bus import LaneLost, Work, order_key
 from shared.bus.pipeline import INFRASTRUCTURE
 from shared.db import Pool
@@ -178,7 +179,7 @@ class Courier:
             log.exception("letter_not_written", notification_id=due.notification_id, template=due.template)
             await self._close(pool, due, addressed, Answer("refused", "the letter could not be written"))
             return
-        answer = await line.hand_over(mail, self._settings.mail_from, addressed.to)
+        answer = await self._handed_over(line, due, mail, addressed.to)
         now.offline = now.offline or answer.verdict == "offline"
         now.reached = now.reached or answer.verdict != "offline"
         if answer.verdict in ("accepted", "refused"):
@@ -195,6 +196,21 @@ class Courier:
             await self._noted(
                 store.put_off, pool, due.notification_id, clock.now() + wait, tried=True, reason=answer.reason
             )
+
+    async def _handed_over(self, line: Line, due: store.DueMessage, mail: EmailMessage, to: str) -> Answer:
+        """Speak to the mail server, with a span in the claim's trace."""
+        about = {
+            "makegood.merchant": due.merchant,
+            "makegood.claim_id": due.claim_id,
+            "makegood.template": due.template,
+            "makegood.attempt": due.attempts,
+        }
+        started = time.perf_counter()
+        with tracing.step("mail", due.traceparent, about) as told:
+            answer = await line.hand_over(mail, self._settings.mail_from, to)
+            told["makegood.mail.verdict"] = answer.verdict
+        metrics.MAIL_SECONDS.labels(answer.verdict).observe(time.perf_counter() - started)
+        return answer
 
     async def _close(self, pool: Pool, due: store.DueMessage, addressed: Addressed, answer: Answer) -> None:
         await self._noted(
@@ -301,3 +317,4 @@ def _publish(work: Work, outcome: store.Outcome) -> None:
     what = "told" if outcome.accepted else "not told"
     work.history(outcome.merchant, outcome.claim_id, f"{what}: {outcome.template}", lane=outcome.lane)
     work.count("sent" if outcome.accepted else "failed")
+    work.tally(metrics.NOTIFICATIONS, "sent" if outcome.accepted else "failed", outcome.template)

@@ -1,9 +1,10 @@
 """A batch: open, load, decide, save. What is to be told becomes rows here; `courier` hands them to the mail server."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import cast
 
 import structlog
@@ -11,8 +12,10 @@ import structlog
 from services.notification import store
 from services.notification.courier import Courier
 from services.notification.domain import Occasion, Told, sheet_of, turn
+from shared import metrics
 from shared.bus import Record, Work
-from shared.db import Pool
+from shared.bus.sweep import Sweep
+from shared.db import Conn, Pool
 from shared.events import (
     BadEvent,
     ClaimAdmitted,
@@ -25,10 +28,12 @@ from shared.events import (
     parse,
 )
 from shared.events.topics import READERS, TYPES_OF
+from shared.readout import MOST
 
 log = structlog.get_logger(__name__)
 
 NAME = "notification"
+KEEP_MESSAGES = timedelta(days=400)
 
 _READ: Mapping[str, type[Event]] = {
     model.type: model
@@ -55,8 +60,13 @@ class Notification:
     topics = READERS[NAME]
     foreign: frozenset[str] = frozenset()
 
-    def __init__(self, courier: Courier) -> None:
+    def __init__(self, courier: Courier, keep_messages: timedelta = KEEP_MESSAGES) -> None:
         self._courier = courier
+        self._keep_messages = keep_messages
+
+    def sweeps(self) -> tuple[Sweep, ...]:
+        """Messages whose outcome is known and published are forgotten in time."""
+        return (Sweep("message", "closed_at", self._keep_messages, "state IN ('sent', 'failed')"),)
 
     async def consume(self, work: Work) -> None:
         """Keep what letters need and note what is to be told."""
@@ -65,7 +75,7 @@ class Notification:
         batch = _Batch(await store.load_claims(work.conn, keys) if keys else {})
         for record, event in opened:
             try:
-                _take(batch, record, event)
+                _take(batch, record, event, work.traceparent_of)
             except Exception as bug:
                 log.exception("record_failed", topic=record.topic, lane=record.partition, offset=record.offset)
                 work.dead(record, f"handler: {type(bug).__name__}: {bug}")
@@ -73,6 +83,12 @@ class Notification:
 
     async def tick(self, work: Work) -> None:
         """Nothing is due in a transaction of the kit's: see `background`."""
+
+    async def read_out(self, conn: Conn, lanes: Sequence[int], now: datetime) -> float:
+        """Set the gauge of messages that wait; returns how many seconds the one due longest is overdue."""
+        metrics.MESSAGES_PENDING.set(await store.pending(conn, lanes, MOST))
+        due = await store.first_due(conn, lanes)
+        return 0.0 if due is None else max(0.0, (now - due).total_seconds())
 
     async def background(
         self, pool: Pool, unit: Callable[[], AbstractAsyncContextManager[Work]], stop: asyncio.Event
@@ -116,7 +132,7 @@ def _open(work: Work, record: Record) -> _Known | None:
         return None
 
 
-def _take(batch: _Batch, record: Record, event: _Known) -> None:
+def _take(batch: _Batch, record: Record, event: _Known, trace: Callable[[Record], str]) -> None:
     if isinstance(event, CustomerContact):
         batch.contacts[event.merchant, event.order_id] = (record.partition, event)
         batch.arrived.add((event.merchant, event.order_id))
@@ -131,10 +147,12 @@ def _take(batch: _Batch, record: Record, event: _Known) -> None:
         batch.changed.add(key)
         batch.arrived.add((event.merchant, event.order_id))
         return
-    _tell(batch, record, event, claim)
+    _tell(batch, record, event, claim, trace)
 
 
-def _tell(batch: _Batch, record: Record, event: Occasion, claim: store.ClaimRow) -> None:
+def _tell(
+    batch: _Batch, record: Record, event: Occasion, claim: store.ClaimRow, trace: Callable[[Record], str]
+) -> None:
     key = (event.merchant, event.claim_id)
     told, notice = turn(claim.told, event, f"{record.source}#{record.id}")
     if told != claim.told:
@@ -154,7 +172,7 @@ def _tell(batch: _Batch, record: Record, event: Occasion, claim: store.ClaimRow)
                     template=notice.template,
                     event_type=record.type,
                     event=(record.value or b"").decode("utf-8"),
-                    traceparent=record.traceparent,
+                    traceparent=trace(record),
                 ),
             ),
         )

@@ -289,6 +289,27 @@ async def publish_outcomes(conn: Conn, lanes: Collection[int], now: datetime, mo
     ]
 
 
+async def pending(conn: Conn, lanes: Collection[int], most: int) -> int:
+    """How many messages of these lanes are not handed over, counted up to `most`."""
+    found: int = await conn.fetchval(
+        "SELECT count(*) FROM ("
+        "SELECT FROM message WHERE state = 'pending' AND lane = ANY($1::int[]) LIMIT $2) AS found",
+        list(lanes),
+        most,
+    )
+    return found
+
+
+async def first_due(conn: Conn, lanes: Collection[int]) -> datetime | None:
+    """When the message was or will be due that is due first."""
+    found: datetime | None = await conn.fetchval(
+        "SELECT min(m.due) FROM unnest($1::int[]) AS u (lane), LATERAL ("
+        "SELECT due FROM message WHERE state = 'pending' AND lane = u.lane ORDER BY due LIMIT 1) AS m",
+        list(lanes),
+    )
+    return found
+
+
 def backoff(attempts: int, first: float, longest: float) -> timedelta:
     """How long to wait after so many attempts: doubling, up to the longest."""
     return timedelta(seconds=min(first * 2.0 ** min(attempts - 1, 30), longest))

@@ -12,13 +12,16 @@ from services.refund_calculation.domain import Calculated, calculate
 from services.refund_calculation.problem import Unacceptable
 from services.refund_calculation.state import Order
 from services.refund_calculation.store import OrderKey
+from shared import metrics
 from shared.bus import Record, Work, order_key
 from shared.events import (
     BadEvent,
     ClaimAdmitted,
     ClaimAssessed,
     ClaimCancelled,
+    ClaimDecided,
     ClaimReviewed,
+    ClaimSettled,
     Event,
     RefundInstructed,
     RefundSettled,
@@ -27,6 +30,7 @@ from shared.events import (
     parse,
 )
 from shared.events.topics import ADMISSIONS, ASSESSMENTS, DECISIONS, READERS, REFUNDS
+from shared.money import minor
 from shared.policy.book import PolicyBook
 
 log = structlog.get_logger(__name__)
@@ -80,6 +84,7 @@ class RefundCalculation:
                     orders[key] = calculated.order
                     lanes[key] = record.partition
                 _emit(work, record, key, calculated)
+                _tally(work, calculated, book)
         if lanes:
             await store.save_orders(work.conn, {key: (lane, encode(orders[key])) for key, lane in lanes.items()})
 
@@ -136,3 +141,17 @@ def _emit(work: Work, record: Record, key: OrderKey, calculated: Calculated) -> 
         work.count(event.type)
     for claim_id, note in calculated.notes:
         work.history(key[0], claim_id, note, cause=record)
+
+
+def _tally(work: Work, calculated: Calculated, book: PolicyBook) -> None:
+    """Count decisions, refunds and money. A merchant that nobody has written a policy for is no label of its own."""
+    for event in calculated.events:
+        match event:
+            case ClaimDecided():
+                merchant = "other" if book.currency(event.merchant) is None else event.merchant
+                work.tally(metrics.DECISIONS, merchant, event.outcome, event.decided_by.partition(":")[0])
+            case RefundInstructed():
+                work.tally(metrics.REFUNDS, "instructed", event.currency)
+                work.tally(metrics.REFUNDS_MINOR_UNITS, event.currency, n=minor(event.amount, event.currency))
+            case ClaimSettled():
+                work.tally(metrics.REFUNDS, event.status, calculated.order.the_ledger().currency)
