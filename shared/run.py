@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
+from datetime import timedelta
 from typing import Protocol, runtime_checkable
 
 import structlog
@@ -16,6 +17,7 @@ from shared import metrics, tracing
 from shared.bus.host import Host, TopicsUnfit, lanes_in_all
 from shared.bus.pipeline import Pipeline, Service
 from shared.bus.relay import Relay
+from shared.bus.sweep import HasSweeps, Sweeper, kit_sweeps
 from shared.bus.work import Work
 from shared.db import Conn, Pool, connect, migrate
 from shared.health import HealthServer, State, age, serve_health
@@ -153,6 +155,7 @@ class _Running:
             "readout": asyncio.create_task(
                 Readout(self._service, self._pool, self._pipeline).run(stop_timers, self._settings.readout_seconds)
             ),
+            "sweeper": asyncio.create_task(self._sweeper().run(stop_timers, self._settings.sweep_seconds)),
             "health": asyncio.create_task(health.serve()),
         }
         if isinstance(self._service, HasBackground):
@@ -174,6 +177,13 @@ class _Running:
         await asyncio.gather(*waiters, *tasks.values(), return_exceptions=True)
         log.info("service_stopped", failed=failed)
         return 1 if failed else 0
+
+    def _sweeper(self) -> Sweeper:
+        settings = self._settings
+        sweeps = kit_sweeps(timedelta(days=settings.keep_history_days), timedelta(days=settings.keep_letters_days))
+        if isinstance(self._service, HasSweeps):
+            sweeps += tuple(self._service.sweeps())
+        return Sweeper(self._service.name, self._pool, sweeps)
 
     def _failure(self, tasks: dict[str, asyncio.Task[None]]) -> bool:
         if self._host.failure is not None:

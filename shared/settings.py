@@ -33,6 +33,12 @@ class Settings(BaseSettings):
     retry_seconds: float = 600.0
     """How long an infrastructure error is retried before the process ends and is started again."""
     tick_seconds: float = 0.5
+    sweep_seconds: float = Field(default=10.0, gt=0)
+    """How often a bite is taken of what has served its time (docs/delivery.md, Growth)."""
+    keep_history_days: float = Field(default=400.0, ge=0)
+    """How long what happened to a claim is kept; the topics and the console have it too."""
+    keep_letters_days: float = Field(default=400.0, ge=0)
+    """How long a dead letter is kept after it was redriven or dropped; an open one is kept for ever."""
     readout_seconds: float = 5.0
     """How often gauges are read out of the service's database."""
     drain_seconds: float = 20.0

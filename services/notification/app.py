@@ -1,5 +1,7 @@
 """Builds the notification service from its settings."""
 
+from datetime import timedelta
+
 from services.notification.courier import Courier
 from services.notification.handlers import Notification
 from services.notification.settings import NotificationSettings
@@ -11,4 +13,5 @@ def build(settings: NotificationSettings | None = None) -> Notification:
     """The service with everything it needs. Raises where a setting, a catalog or a policy is wrong."""
     settings = settings or NotificationSettings()
     shelf = Shelf(settings.policies)
-    return Notification(Courier(settings, load_catalogs(), load_merchants(), shelf.book))
+    courier = Courier(settings, load_catalogs(), load_merchants(), shelf.book)
+    return Notification(courier, timedelta(days=settings.keep_messages_days))

@@ -33,6 +33,8 @@ class NotificationSettings(Settings):
     mail_give_up_hours: float = Field(default=24.0, gt=0)
     mail_batch: int = Field(default=200, ge=1)
     """Most messages in hand at once."""
+    keep_messages_days: float = Field(default=400.0, ge=0)
+    """How long a message is remembered after it was sent or has failed."""
     mail_poll_seconds: float = Field(default=0.25, gt=0)
 
     @field_validator("smtp")

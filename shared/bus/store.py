@@ -195,3 +195,25 @@ async def dead_letters_open(conn: Conn, lanes: Sequence[int], most: int) -> int:
         most,
     )
     return found
+
+
+async def sweep(conn: Conn, table: str, column: str, where: str, before: datetime, pages: int) -> int:
+    """Delete the rows of the table's next pages whose `column` lies before an instant; returns how many. What somebody
+    else has locked is left for the next round; nothing is done while another process is at this table."""
+    await conn.execute("INSERT INTO sweep (name) VALUES ($1) ON CONFLICT DO NOTHING", table)
+    page = await conn.fetchval("SELECT page FROM sweep WHERE name = $1 FOR UPDATE SKIP LOCKED", table)
+    if page is None:
+        return 0
+    last = await conn.fetchval("SELECT pg_relation_size($1::regclass) / current_setting('block_size')::bigint", table)
+    deleted = await conn.fetchval(
+        f"""WITH gone AS (
+                DELETE FROM {table} WHERE ctid = ANY(ARRAY(
+                    SELECT ctid FROM {table} WHERE ctid >= $1::text::tid AND ctid < $2::text::tid
+                    AND {column} < $3 AND ({where}) FOR UPDATE SKIP LOCKED)) RETURNING 1)
+            SELECT count(*) FROM gone""",  # noqa: S608 - table, column and condition are the code's own
+        f"({page},0)",
+        f"({page + pages},0)",
+        before,
+    )
+    await conn.execute("UPDATE sweep SET page = $2 WHERE name = $1", table, page + pages if page + pages < last else 0)
+    return int(deleted)
