@@ -55,7 +55,7 @@ def make_case(state: ClaimState, claim: Submitted) -> tuple[ClaimCase, AnswerFac
                 found=_findings(brought[line.line_id]),
                 back=back[line.line_id],
                 gift=is_gift(placed, order.currency),
-                category=None if placed.category is None else placed.category.lower(),
+                category=None if placed.category is None else placed.category.strip().lower(),
                 sealed=placed.sealed,
             )
         )

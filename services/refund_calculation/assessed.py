@@ -248,7 +248,7 @@ def _weigh(
 def _situation(order: Order, basis: Basis) -> Situation:
     return Situation(
         answer=basis.answer.answer if basis.answer is not None else None,
-        carrier=order.carrier.lower(),
+        carrier=order.carrier,
         wants=basis.wants,
     )
 

@@ -116,7 +116,7 @@ def _opened(order: Order, event: ClaimAdmitted) -> Order:
     exchange = placed.exchange
     return order._replace(
         ledger=ledger,
-        carrier=placed.shipping.carrier,
+        carrier=placed.shipping.carrier.strip().lower(),
         rate=(exchange.currency, exchange.rate) if exchange is not None else None,
         payments=payments,
     )

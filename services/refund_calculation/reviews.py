@@ -165,7 +165,7 @@ def _verdict(
     if outcome == "replacement" and claim.outcome != "replacement":  # what is on its way is not sent twice
         situation = Situation(
             answer=basis.answer.answer if basis is not None and basis.answer is not None else None,
-            carrier=order.carrier.lower(),
+            carrier=order.carrier,
             wants="replacement",
         )
         replacement = replacement_of(claim, eligible, ship_payer(_policy(book, assessment), claim.reason, situation))

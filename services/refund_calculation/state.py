@@ -124,7 +124,7 @@ class Early(NamedTuple):
 
 
 class Order(NamedTuple):
-    """One order. `ledger` is None until a claim of it was admitted."""
+    """One order. `ledger` is None until a claim of it was admitted; `carrier` is written as rules compare it."""
 
     merchant: str
     order_id: str

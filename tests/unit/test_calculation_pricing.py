@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from services.refund_calculation.assessed import ship_payer
 from shared.ledger import open_ledger
 from shared.policy.model import Policy
 from shared.policy.rules import Situation
@@ -251,3 +252,20 @@ def test_the_seller_s_amount(named: Named, given: int) -> None:
 def test_what_cannot_be_priced_says_why(rule: dict[str, object], named: Named | None, says: str) -> None:
     with pytest.raises(PricingError, match=says):
         price(policy(rule=rule), LEDGER, claimed(whole=True, named=named))
+
+
+@pytest.mark.parametrize(
+    ("rule", "payer"),
+    [
+        pytest.param({"when": {"carrier": ["courier"]}}, "customer", id="named by its carrier: whatever the reason"),
+        pytest.param({"when": {"carrier": ["courier"]}, "payer": "merchant"}, "merchant", id="whoever it says"),
+        pytest.param({"when": {"carrier": ["post"]}}, "merchant", id="another carrier's"),
+        pytest.param({}, "merchant", id="of reasons that name it, so not of this one"),
+        pytest.param({"when": {"carrier": ["courier"]}, "item": "return_postage"}, "merchant", id="the way back"),
+    ],
+)
+def test_who_ships_a_replacement_for_a_reason_that_the_policy_does_not_name(
+    rule: dict[str, object], payer: str
+) -> None:
+    cost = {"kind": "cost", "clause": "C3", "item": "replacement_shipping", "payer": "customer", **rule}
+    assert ship_payer(policy(cost=cost), "late", Situation(carrier="courier")) == payer

@@ -103,7 +103,7 @@ FAULTS = [
         remedy="refund"),
     Row("GN3 not sold sealed", "technical_fault", "eligible", line={"category": "digital"}, back=found(seal="opened"),
         remedy="refund"),
-    Row("GN3 the category in capitals", "technical_fault", "review", line={"category": "Digital", "sealed": True},
+    Row("GN3 the category in capitals", "technical_fault", "review", line={"category": " Digital", "sealed": True},
         refers={"GN3"}, back=found(seal="opened")),
 ]  # fmt: skip
 
