@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from uuid import UUID
 
 from aiokafka.partitioner import murmur2
@@ -12,6 +13,7 @@ def order_key(merchant: str, order_id: str) -> bytes:
     return f"{merchant}/{order_id}".encode()
 
 
+@lru_cache(maxsize=65_536)  # murmur2 is Python, and what follows a claim has the claim's key
 def lane_of(key: bytes, lanes: int) -> int:
     """Partition of a key under Kafka's default partitioner (murmur2), the one that order systems use as well."""
     return int((murmur2(key) & 0x7FFFFFFF) % lanes)

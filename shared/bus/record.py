@@ -16,7 +16,7 @@ class RawRecord(Protocol):
     headers: tuple[tuple[str, bytes], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Record:
     """One record as it came. The attributes are "" where the header is missing or is not UTF-8."""
 
@@ -31,7 +31,6 @@ class Record:
     id: str = ""
     source: str = ""
     subject: str = ""
-    time: str = ""
     traceparent: str = ""
     content_type: str = ""
     redrive: str = ""
@@ -39,10 +38,8 @@ class Record:
     @classmethod
     def of(cls, raw: RawRecord) -> "Record":
         """Read the attributes out of the headers; of a repeated header the first counts."""
-        attributes: dict[str, str] = {}
-        for name, value in raw.headers:
-            if name in _ATTRIBUTES and _ATTRIBUTES[name] not in attributes:
-                attributes[_ATTRIBUTES[name]] = _text(value)
+        headers = tuple(raw.headers)
+        get = dict(reversed(headers)).get
         return cls(
             raw.topic,
             raw.partition,
@@ -50,27 +47,21 @@ class Record:
             raw.timestamp,
             raw.key,
             raw.value,
-            tuple(raw.headers),
-            **attributes,
+            headers,
+            _text(get("ce_type")),
+            _text(get("ce_id")),
+            _text(get("ce_source")),
+            _text(get("ce_subject")),
+            _text(get("traceparent")),
+            _text(get("content-type")),
+            _text(get("makegood_redrive")),
         )
 
 
-_ATTRIBUTES = {
-    "ce_type": "type",
-    "ce_id": "id",
-    "ce_source": "source",
-    "ce_subject": "subject",
-    "ce_time": "time",
-    "traceparent": "traceparent",
-    "content-type": "content_type",
-    "makegood_redrive": "redrive",
-}
-
-
 def _text(value: bytes | None) -> str:
-    if value is None:
+    if not value:
         return ""
     try:
-        return value.decode("utf-8")
+        return value.decode()
     except UnicodeDecodeError:
         return ""
