@@ -78,7 +78,8 @@ async def act(work: Work, session: Session, asked: Asked) -> str:
         work.conn, asked.merchant, asked.claim_id, standing, own_id, session.name, work.now
     ):
         raise Refused("problem.taken", 409)
-    trace = f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+    # Where traces are on the event's own span begins one; otherwise the id still ties the timeline together.
+    trace = "" if work.hops is not None else f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
     work.emit(
         INPUT_TOPIC_OF[asked.type],
         asked.type,

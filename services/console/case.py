@@ -159,7 +159,8 @@ class Case(BaseModel):
     refunded: int
     left: int | None
     basis: str
-    trace_id: str | None
+    trace_ids: list[str]
+    """Its traces: that of the claim, then those of what came later by itself (an answer, a deadline)."""
 
 
 def read(entry: Entry) -> Event:
@@ -240,7 +241,7 @@ def case_of(told: Sequence[Told], claim_id: str, *, unmasked: bool) -> Case | No
         refunded=domain.refunded(view),
         left=None if ledger is None else ledger.left_minor,
         basis=domain.basis_of_action(view),
-        trace_id=next((m.trace_id for m in timeline if m.mine and m.trace_id), None),
+        trace_ids=list(dict.fromkeys(m.trace_id for m in timeline if m.mine and m.trace_id)),
     )
 
 

@@ -123,9 +123,7 @@ async def show(
     shown = {
         "problem": problem,
         "given": given or {},
-        "trace_url": desk.settings.console_trace_url.replace("{trace_id}", case.trace_id or "")
-        if case.trace_id
-        else "",
+        "trace_url": desk.settings.console_trace_url,
         "policy": desk.book.version(merchant, int(case.policy.rpartition("@")[2])) if case.policy else None,
     }
     return answer(request, "claim.html", page, shown, 200 if problem is None else problem.status)
