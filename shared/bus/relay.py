@@ -21,7 +21,7 @@ from shared.bus import store
 from shared.bus.lanes import Lane
 from shared.bus.outbox import OutboxRow
 from shared.bus.sending import BATCH_BYTES, Addressed, all_of, close, send_in_order
-from shared.bus.transactional import TransactionalLane
+from shared.bus.transactional import Abandoned, TransactionalLane
 
 log = structlog.get_logger(__name__)
 
@@ -123,7 +123,14 @@ class Relay:
             try:
                 await self._round()
                 failures, self.failing_since = 0, None
-            except (KafkaError, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except (
+                KafkaError,
+                OSError,
+                TimeoutError,
+                Abandoned,
+                asyncpg.PostgresError,
+                asyncpg.InterfaceError,
+            ) as error:
                 failures += 1
                 metrics.RELAY_FAILURES.labels(self._service).inc()
                 self.failing_since = self.failing_since or time.monotonic()
@@ -145,6 +152,7 @@ class Relay:
         if not rows:
             return
         started = time.perf_counter()
+        tokens = dict(self._tokens)
         to_all: list[Addressed] = []
         exact: dict[int, list[Addressed]] = defaultdict(list)
         for row in rows:
@@ -156,7 +164,8 @@ class Relay:
             limit=_ROUND_SECONDS,
         )
         for row in rows:
-            if row.lane in self._published:
+            # A lane that was lost and taken again meanwhile starts anew: what this round did not instruct, it has to.
+            if row.lane in self._published and self._tokens[row.lane] == tokens.get(row.lane):
                 self._published[row.lane] = max(self._published[row.lane], row.number)
         metrics.PUBLISHED.labels(self._service).inc(sum(len(row.events) for row in rows))
         metrics.PUBLISH_SECONDS.labels(self._service).observe(time.perf_counter() - started)
@@ -183,13 +192,13 @@ class Relay:
         return rows
 
     async def _from_outbox(self, lane: int) -> list[OutboxRow]:
-        expected = self._expected.get(lane)
+        expected, token = self._expected.get(lane), self._tokens.get(lane)
         if expected is None:
             self._reread.discard(lane)
             return []
         async with self._pool.acquire(timeout=10) as conn:
             rows = await store.unpublished(conn, lane, expected - 1, _ROWS_A_ROUND)
-        if lane not in self._expected:
+        if lane not in self._expected or self._tokens[lane] != token:
             return []
         if len(rows) < _ROWS_A_ROUND:
             self._reread.discard(lane)

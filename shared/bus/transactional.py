@@ -16,6 +16,10 @@ from shared import tracing
 from shared.bus.sending import BATCH_BYTES, Addressed, close, send_in_order
 
 
+class Abandoned(Exception):  # noqa: N818 - an event of normal operation, not an error
+    """The lane was let go of while it was publishing: what came of that is told by the number in Kafka."""
+
+
 class TransactionalLane:
     """Publishes one lane's events of one topic, each once in effect."""
 
@@ -28,9 +32,26 @@ class TransactionalLane:
         self._producer: AIOKafkaProducer | None = None
         self._stored = 0
         self._closing: set[asyncio.Task[None]] = set()
+        self._let_go: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def publish(self, events: Sequence[Addressed]) -> None:
-        """Publish what Kafka does not have yet, in one transaction with the position."""
+        """Publish what Kafka does not have yet, in one transaction with the position.
+
+        Raises:
+            Abandoned: the lane was let go of meanwhile. A send of a producer that is being closed may never end.
+        """
+        work = asyncio.ensure_future(self._publish(events))
+        try:
+            await asyncio.wait({work, self._let_go}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not work.done():
+                work.cancel()
+                work.add_done_callback(lambda done: done.cancelled() or done.exception())
+        if not work.done():
+            raise Abandoned
+        await work
+
+    async def _publish(self, events: Sequence[Addressed]) -> None:
         producer = await self._ready()
         new = [(row, event) for row, event in events if event.number > self._stored]
         if not new:
@@ -47,6 +68,8 @@ class TransactionalLane:
 
     def abandon(self) -> None:
         """Let go without waiting: an open transaction is aborted by the next owner's start or by its timeout."""
+        if not self._let_go.done():
+            self._let_go.set_result(None)
         producer, self._producer = self._producer, None
         if producer is not None:
             task = asyncio.create_task(close(producer))
