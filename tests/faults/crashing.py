@@ -1,6 +1,6 @@
 """Runs a service with crash points, or without a protection: `python -m tests.faults.crashing services.intake`.
 
-The product has neither. A file in the folder that `MAKEGOOD_TEST_CRASHES` names says where to stop (`after_commit:3`:
+The product has neither. A file in the folder that `MAKEGOOD_TEST_FOLDER` names says where to stop (`after_commit:3`:
 the third time from now) and is taken away as it happens; `MAKEGOOD_TEST_WITHOUT` names a protection to be patched out,
 so that the harness can show that it notices.
 """
@@ -10,23 +10,34 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from aiokafka import AIOKafkaProducer
 
+from services.notification import post
+from services.notification import store as notification
 from shared.bus import pipeline, relay, store, transactional
 from shared.bus.lanes import Lane
 from shared.bus.record import Record
 
-POINTS = (
-    "before_commit",
-    "after_commit",
-    "after_send",
-    "in_kafka_transaction",
-    "after_kafka_transaction",
-    "hang_in_commit",
-)
+OWN = "harness"
+"""The harness's own folder beside the stack's."""
+ADDRESS, MAILS = "postgres-address", "mails"
+"""In there: where the database is, what was said to the mail server."""
+ALL = ("intake", "eligibility", "refund-calculation", "notification")
+CRASHES = {
+    "before_commit": ALL,
+    "after_commit": ALL,
+    "after_send": ALL,
+    "in_kafka_transaction": ("refund-calculation",),
+    "after_kafka_transaction": ("refund-calculation",),
+    "after_mail": ("notification",),
+}
+HANGS = {"hang_before_lock": ALL, "hang_after_lock": ALL, "hang_in_commit": ALL}
+"""Points of the delivery, and the services that pass them."""
 PROTECTIONS = ("fence", "inbox", "transactional_position", "row_lock")
 
 
@@ -55,11 +66,51 @@ class CrashPoints:
 
 def install(points: CrashPoints) -> None:
     """Wrap the kit's functions with the points."""
+    _wrap(
+        store,
+        "lock_lanes",
+        before=lambda: points.at("hang_before_lock"),
+        after=lambda: points.at("hang_after_lock"),
+    )
     _wrap(store, "save", after=lambda: [points.at(point) for point in ("before_commit", "hang_in_commit")])
     _wrap(relay.Relay, "offer", before=lambda: points.at("after_commit"))
     _wrap(relay, "send_in_order", after=lambda: points.at("after_send"))
     _wrap(AIOKafkaProducer, "send_offsets_to_transaction", before=lambda: points.at("in_kafka_transaction"))
     _wrap(transactional.TransactionalLane, "publish", after=lambda: points.at("after_kafka_transaction"))
+
+
+def log_mails(file: Path, points: CrashPoints) -> None:
+    """Write down each letter that is begun, answered, and noted as answered: what a second copy has to be judged by."""
+    hand_over, close = post.Line.hand_over, notification.close
+    told = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+
+    def tell(what: str, key: str) -> None:
+        os.write(told, f"{os.getpid()} {what} {key}\n".encode())
+
+    async def handed(line: post.Line, mail: EmailMessage, sender: str, to: str) -> post.Answer:
+        key = mail["Message-ID"].strip("<>").partition("@")[0]
+        tell("begun", key)
+        answer = await hand_over(line, mail, sender, to)
+        tell(answer.verdict, key)
+        points.at("after_mail")
+        return answer
+
+    async def closed(conn: Any, notification_id: str, **named: Any) -> None:
+        await close(conn, notification_id, **named)
+        tell("noted", notification_id)
+
+    _set(post.Line, "hand_over", handed)
+    _set(notification, "close", closed)
+
+
+def go_through_wire(port: str, folder: Path) -> None:
+    """Reach the database through the harness's wire, which is told where the database is."""
+    dsn = urlsplit(os.environ["MAKEGOOD_DATABASE"])
+    user, _, address = dsn.netloc.rpartition("@")
+    temporary = folder / f".postgres-{os.getpid()}"
+    temporary.write_text(address)
+    temporary.replace(folder / ADDRESS)
+    os.environ["MAKEGOOD_DATABASE"] = urlunsplit(dsn._replace(netloc=f"{user}@127.0.0.1:{port}"))
 
 
 def take_away(protection: str) -> None:
@@ -131,11 +182,15 @@ def main(module: str) -> None:
     """Install what the environment asks for, then run the service as its own `__main__` would."""
     from shared.run import main as run
 
-    if folder := os.environ.get("MAKEGOOD_TEST_CRASHES"):
-        name = module.rpartition(".")[2].replace("_", "-")
-        install(CrashPoints(Path(folder) / f"crash-{name}-{os.environ['MAKEGOOD_REPLICA']}"))
+    folder = Path(os.environ["MAKEGOOD_TEST_FOLDER"])
+    name = module.rpartition(".")[2].replace("_", "-")
+    points = CrashPoints(folder / f"crash-{name}-{os.environ['MAKEGOOD_REPLICA']}")
     for protection in filter(None, os.environ.get("MAKEGOOD_TEST_WITHOUT", "").split(",")):
         take_away(protection)
+    install(points)
+    if name == "notification":
+        log_mails(folder / MAILS, points)
+    go_through_wire(os.environ["MAKEGOOD_TEST_WIRE"], folder)
     run(importlib.import_module(f"{module}.app").build)
 
 

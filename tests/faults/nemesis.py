@@ -1,10 +1,11 @@
-"""The nemesis: breaks a running stack by seed, one fault at a time, and measures how long each takes to be overcome."""
+"""The nemesis: breaks a running stack by seed. Each fault tells whether it took place and when it was over."""
 
 import asyncio
 import contextlib
 import os
 import random
 import signal
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -15,178 +16,260 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.admin import DeleteGroupsRequest
 
-from cli.stack.process import Child
-from tests.faults.crashing import POINTS
+from tests.faults.crashing import ALL, CRASHES, HANGS, OWN
+from tests.faults.wire import Wire
 from tests.stack import Stack, eventually
 
-SERVICES = ("intake", "eligibility", "refund-calculation", "notification")
 REPLICAS = 2
 SESSION_SECONDS = 6
+REQUEST_SECONDS = 15
+"""How long the relay's producers wait for an answer of the broker."""
+IDLE_SECONDS = 10
+"""After so long Postgres ends a connection that leaves a transaction open."""
+PART_LIMIT = 120
+POINT_LIMIT = 20
 GROUP_ID_NOT_FOUND = 69
 
+PROCESSES = ("kill a service", "crash at a point", "terminate and start again", "replica goes and comes")
+SLEEPERS = ("pause past the session", "hang at a point", "delete group offsets")
+SERVERS = ("kill the broker", "restart Postgres", "pause the broker")
+DATABASES = ("cut connections", "cut in COMMIT", "slow database", "read-only database")
+STREAMS = (PROCESSES, SLEEPERS, SERVERS, DATABASES)
+"""What goes on at the same time: one fault of each stream, never two on one service."""
+KINDS = tuple(kind for stream in STREAMS for kind in stream)
 
-QUICK = ("kill a service", "crash at a point", "terminate and start again", "replica goes and comes", "cut connections")
-SLOW = (
-    "pause past the session",
-    "kill the broker",
-    "pause the broker",
-    "restart Postgres",
-    "slow database",
-    "read-only database",
-    "delete group offsets",
-)
+
+@dataclass(frozen=True, slots=True)
+class Struck:
+    """A fault that took place: what exactly, when it began and when it was over (monotonic seconds)."""
+
+    kind: str
+    what: str
+    began: float
+    over: float
 
 
 @dataclass
 class Nemesis:
-    """Does faults by seed. Two may be under way at once, never two on one service."""
+    """Does faults by seed. `points` and `services`: crash and hang at these points, strike these services only."""
 
     stack: Stack
+    wire: Wire
     seed: int
-    chance: random.Random = field(init=False)
-    points: tuple[str, ...] = POINTS
+    points: tuple[str, ...] = ()
+    services: tuple[str, ...] = ALL
     _busy: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
-    def __post_init__(self) -> None:
-        self.chance = random.Random(self.seed)
-
-    async def strike(self, name: str) -> None:
-        """Do one fault, to its end."""
-        faults: dict[str, Callable[[str, int], Awaitable[None]]] = {
+    async def strike(self, kind: str, stream: int, number: int) -> Struck | None:
+        """Do one fault to its end; None where it could not take place (the point was not passed in time)."""
+        chance = random.Random(f"{self.seed} {stream} {number} {kind}")
+        faults: dict[str, Callable[[str, int, random.Random], Awaitable[str | None]]] = {
             "kill a service": self.kill,
             "crash at a point": self.crash,
-            "pause past the session": self.pause,
             "terminate and start again": self.terminate,
             "replica goes and comes": self.rebalance,
+            "pause past the session": self.pause,
+            "hang at a point": self.hang,
+            "delete group offsets": self.delete_offsets,
             "kill the broker": self.kill_broker,
             "pause the broker": self.pause_broker,
             "restart Postgres": self.restart_postgres,
             "cut connections": self.cut_connections,
+            "cut in COMMIT": self.cut_in_commit,
             "slow database": self.slow_database,
             "read-only database": self.read_only,
-            "delete group offsets": self.delete_offsets,
         }
-        service, replica = self.chance.choice(SERVICES), self.chance.randint(1, REPLICAS)
-        async with self._busy["the servers" if "broker" in name or "Postgres" in name else service]:
-            await faults[name](service, replica)
+        service, replica = chance.choice(self.services), chance.randint(1, REPLICAS)
+        async with self._busy["the servers" if kind in SERVERS else service]:
+            began = time.monotonic()
+            try:
+                what = await faults[kind](service, replica, chance)
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                return None  # Postgres is down, which is another stream's doing
+            return None if what is None else Struck(kind, what, began, time.monotonic())
 
-    async def kill(self, service: str, replica: int) -> None:
+    async def kill(self, service: str, replica: int, _: random.Random) -> str:
         """SIGKILL at any moment."""
         await self.stack.kill(service, replica, signal.SIGKILL)
+        return f"{service}-{replica}"
 
-    async def crash(self, service: str, replica: int) -> None:
-        """SIGKILL (or a hang until it is continued) exactly at a point of the delivery."""
-        point = self.chance.choice(self.points)
-        file = crash_file(self.stack, service, replica)
-        pid = self.stack.service(service, replica).pid or 0
-        file.write_text(f"{point}:{self.chance.randint(1, 3)}")
-        with contextlib.suppress(AssertionError):
-            await eventually(lambda: not file.exists(), 8, why="the point was passed")
-        file.unlink(missing_ok=True)
-        if point.startswith("hang"):
-            await asyncio.sleep(self.chance.uniform(SESSION_SECONDS, SESSION_SECONDS + 2))
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
+    async def crash(self, service: str, replica: int, chance: random.Random) -> str | None:
+        """SIGKILL exactly at a point of the delivery."""
+        point = self._point(CRASHES, service, chance)
+        passed = await self._at_point(service, replica, f"{point}:{chance.randint(1, 3)}")
+        return f"{service}-{replica} {point}" if passed else None
 
-    async def pause(self, service: str, replica: int) -> None:
+    async def hang(self, service: str, replica: int, chance: random.Random) -> str | None:
+        """SIGSTOP exactly at a point, SIGCONT when the lanes have another owner and the connection is still open."""
+        point = self._point(HANGS, service, chance)
+        pid = await self._at_point(service, replica, point)
+        if not pid:
+            return None
+        await asyncio.sleep(chance.uniform(SESSION_SECONDS + 1.5, IDLE_SECONDS - 1))
+        _continue(pid)
+        return f"{service}-{replica} {point}"
+
+    async def pause(self, service: str, replica: int, chance: random.Random) -> str:
         """SIGSTOP for longer than the group waits, then SIGCONT: a process that does not know what it lost."""
         pid = await self.stack.kill(service, replica, signal.SIGSTOP)
-        await asyncio.sleep(self.chance.uniform(SESSION_SECONDS + 1, SESSION_SECONDS + 4))
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGCONT)
+        await asyncio.sleep(chance.uniform(SESSION_SECONDS + 1, SESSION_SECONDS + 6))
+        _continue(pid)
+        return f"{service}-{replica}"
 
-    async def terminate(self, service: str, replica: int) -> None:
-        """SIGTERM: drains, ends with 0, comes again."""
-        await self.stack.restart(service, replica)
+    async def terminate(self, service: str, replica: int, _: random.Random) -> str:
+        """SIGTERM: drains, ends with 0, comes again at once."""
+        await self.stack.hold(service, replica, signal.SIGTERM)
+        await self.stack.release(service, replica)
+        return f"{service}-{replica}"
 
-    async def rebalance(self, service: str, replica: int) -> None:
+    async def rebalance(self, service: str, replica: int, chance: random.Random) -> str:
         """A replica goes, the other takes all lanes, it comes back."""
         await self.stack.hold(service, replica, signal.SIGTERM)
-        await asyncio.sleep(self.chance.uniform(0.5, 2))
+        await asyncio.sleep(chance.uniform(1, 4))
         await self.stack.release(service, replica)
+        return f"{service}-{replica}"
 
-    async def kill_broker(self, *_: object) -> None:
-        """SIGKILL of the broker; the supervisor starts it again."""
-        child = self._part("kafka")
-        child.send(signal.SIGKILL)
-        await eventually(lambda: self._part("kafka") is not child, 60, why="the broker is started again")
-
-    async def pause_broker(self, *_: object) -> None:
-        """The broker does not answer for longer than a request waits."""
-        child = self._part("kafka")
-        child.send(signal.SIGSTOP)
-        await asyncio.sleep(self.chance.uniform(16, 18))
-        child.send(signal.SIGCONT)
-
-    async def restart_postgres(self, *_: object) -> None:
-        """An immediate stop (SIGQUIT): no checkpoint, every connection cut; recovery from the log at the next start."""
-        child = self._part("postgres")
-        child.send(signal.SIGQUIT)
-        await eventually(lambda: self._part("postgres") is not child, 60, why="Postgres is started again")
-
-    async def cut_connections(self, service: str, _: int) -> None:
-        """Cut a service's connections several times in quick succession: some in the middle of a COMMIT."""
-        for _ in range(20):
-            async with self._admin() as conn:
-                await conn.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 "
-                    "AND (state = 'active' OR random() < 0.2)",
-                    self._database(service),
-                )
-            await asyncio.sleep(self.chance.uniform(0.01, 0.08))
-
-    async def slow_database(self, service: str, _: int) -> None:
-        """Every transaction of a service waits a while: its lanes' rows are held."""
-        async with self._connected(service) as conn, conn.transaction():
-            await conn.execute("LOCK TABLE position IN ACCESS EXCLUSIVE MODE")
-            await asyncio.sleep(self.chance.uniform(2, 5))
-
-    async def read_only(self, service: str, _: int) -> None:
-        """A service's database refuses writes for a while, as after a failover to a standby."""
-        database = self._database(service)
-        async with self._admin() as conn:
-            try:
-                await conn.execute(f'ALTER DATABASE "{database}" SET default_transaction_read_only = on')
-                await conn.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", database
-                )
-                await asyncio.sleep(self.chance.uniform(1, 4))
-            finally:
-                await conn.execute(f'ALTER DATABASE "{database}" RESET default_transaction_read_only')
-                await conn.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", database
-                )
-
-    async def delete_offsets(self, service: str, _: int) -> None:
+    async def delete_offsets(self, service: str, *_: object) -> str:
         """A consumer group's offsets are lost; the positions in Postgres are what counts."""
         for replica in range(1, REPLICAS + 1):
             await self.stack.hold(service, replica, signal.SIGKILL)
         try:
-            await eventually(lambda: self._deleted(service), 30, every=0.5, why="the group's offsets are deleted")
+            await eventually(lambda: self._deleted(service), PART_LIMIT, every=0.5, why="the group's offsets go")
         finally:
             for replica in range(1, REPLICAS + 1):
                 await self.stack.release(service, replica)
+        return service
+
+    async def kill_broker(self, *_: object) -> str:
+        """SIGKILL of the broker; the supervisor starts it again."""
+        await self._end_part("kafka", signal.SIGKILL)
+        return "SIGKILL"
+
+    async def pause_broker(self, _: str, __: int, chance: random.Random) -> str:
+        """The broker does not answer for longer than a request waits."""
+        pid = await self._pid("kafka")
+        os.kill(pid, signal.SIGSTOP)
+        seconds = chance.uniform(REQUEST_SECONDS + 1, REQUEST_SECONDS + 5)
+        await asyncio.sleep(seconds)
+        _continue(pid)
+        return f"{seconds:.0f} s"
+
+    async def restart_postgres(self, *_: object) -> str:
+        """An immediate stop (SIGQUIT): no checkpoint, every connection cut; recovery from the log at the next start."""
+        await self._end_part("postgres", signal.SIGQUIT)
+        return "immediate"
+
+    async def cut_connections(self, service: str, _: int, chance: random.Random) -> str:
+        """Cut a service's connections several times in quick succession, those at work above all."""
+        cut = 0
+        for pause in [chance.uniform(0.01, 0.08) for _ in range(20)]:
+            async with self._admin() as conn:
+                cut += await conn.fetchval(
+                    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = $1 "
+                    "AND (state = 'active' OR random() < 0.2)",
+                    self._database(service),
+                )
+            await asyncio.sleep(pause)
+        return f"{service}, {cut} connections"
+
+    async def cut_in_commit(self, service: str, _: int, chance: random.Random) -> str | None:
+        """The connection breaks in the middle of a COMMIT: before the server has read it, or before its answer."""
+        times, side = chance.randint(1, 3), "before" if chance.random() < 0.3 else "after"
+        cut = self.wire.cut(self._database(service), "before" if side == "before" else "after", times)
+        with contextlib.suppress(AssertionError):
+            await eventually(lambda: not cut.left, POINT_LIMIT, why="the commits were met")
+        self.wire.spare(self._database(service))
+        return f"{service}, {cut.done} {side}" if cut.done else None
+
+    async def slow_database(self, service: str, _: int, chance: random.Random) -> str:
+        """Each answer of a service's database comes late, or its transactions wait behind a locked table."""
+        database, seconds = self._database(service), chance.uniform(3, 6)
+        if chance.random() < 0.5:
+            async with self._connected(service) as conn, conn.transaction():
+                await conn.execute("LOCK TABLE position IN ACCESS EXCLUSIVE MODE")
+                await asyncio.sleep(seconds)
+            return f"{service}, table locked"
+        self.wire.slow(database, chance.uniform(0.1, 0.4))
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self.wire.slow(database, 0.0)
+        return f"{service}, late answers"
+
+    async def read_only(self, service: str, _: int, chance: random.Random) -> str:
+        """A service's database refuses writes for a while, as after a failover to a standby."""
+        try:
+            await self._refuse_writes(service, "SET default_transaction_read_only = on")
+            await asyncio.sleep(chance.uniform(1, 4))
+        finally:
+            await self._patiently(lambda: self._refuse_writes(service, "RESET default_transaction_read_only"))
+        return service
+
+    async def _refuse_writes(self, service: str, how: str) -> None:
+        database = self._database(service)
+        async with self._admin() as conn:
+            await conn.execute(f'ALTER DATABASE "{database}" {how}')
+            await conn.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()",
+                database,
+            )
+
+    def _point(self, points: dict[str, tuple[str, ...]], service: str, chance: random.Random) -> str:
+        passed = [name for name, of in points.items() if service in of and (not self.points or name in self.points)]
+        assert passed, f"{service} passes none of {self.points}"
+        return chance.choice(passed)
+
+    async def _at_point(self, service: str, replica: int, where: str) -> int:
+        """Tell a replica to stop at a point; its pid once it has, 0 if it did not pass there in time."""
+        file = crash_file(self.stack, service, replica)
+        pid = await eventually(lambda: self.stack.service(service, replica).pid or 0, PART_LIMIT, why=f"{service} runs")
+        file.write_text(where)
+        try:
+            await eventually(lambda: not file.exists(), POINT_LIMIT, why="the point was passed")
+        except AssertionError:
+            file.unlink(missing_ok=True)
+            return 0
+        return self.stack.service(service, replica).pid or pid
 
     async def _deleted(self, group: str) -> bool:
         """True once the broker has let go of the group, which it does when the killed members' sessions have ended."""
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.stack.kafka)
-        await admin.start()
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.stack.kafka, request_timeout_ms=10_000)
         try:
+            await admin.start()
             coordinator = await admin.find_coordinator(group)
             answer = await admin._send_request_to_node(coordinator, DeleteGroupsRequest([group]))
             return all(error in (0, GROUP_ID_NOT_FOUND) for _, error in answer.results)
-        except KafkaError:
+        except (KafkaError, OSError, TimeoutError):
             return False
         finally:
             await admin.close()
 
-    def _part(self, name: str) -> Child:
+    async def _end_part(self, name: str, how: signal.Signals) -> None:
+        """End a server and wait until the supervisor has started another."""
+        pid = await self._pid(name)
+        os.kill(pid, how)
+        await eventually(lambda: self._running(name) not in (0, pid), PART_LIMIT, why=f"{name} is started again")
+
+    async def _pid(self, name: str) -> int:
+        return await eventually(lambda: self._running(name), PART_LIMIT, why=f"{name} runs")
+
+    def _running(self, name: str) -> int:
         child = self.stack.supervisor._parts[name].child
-        assert child is not None, f"{name} runs"
-        return child
+        return 0 if child is None or child.returncode is not None else child.pid
 
     def _database(self, service: str) -> str:
         return self.stack.dsn(service).rpartition("/")[2]
+
+    async def _patiently(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do it, again while the server is down."""
+
+        async def done() -> bool:
+            with contextlib.suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                await work()
+                return True
+            return False
+
+        await eventually(done, PART_LIMIT, every=0.2, why="Postgres took a command")
 
     @contextlib.asynccontextmanager
     async def _admin(self) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
@@ -194,7 +277,7 @@ class Nemesis:
         try:
             yield conn
         finally:
-            await conn.close()
+            await conn.close(timeout=5)
 
     @contextlib.asynccontextmanager
     async def _connected(self, service: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
@@ -202,9 +285,14 @@ class Nemesis:
         try:
             yield conn
         finally:
-            await conn.close()
+            await conn.close(timeout=5)
+
+
+def _continue(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
 
 
 def crash_file(stack: Stack, service: str, replica: int) -> Path:
     """The file that tells a replica where to crash."""
-    return stack.plan.data.root / f"crash-{service}-{replica}"
+    return stack.plan.data.root / OWN / f"crash-{service}-{replica}"

@@ -1,45 +1,40 @@
-"""`python -m tests.faults.run`: a workload, a nemesis, and the checker, by seed and for a time.
+"""One fault run: a workload, a nemesis, and the checker, by seed and for a time.
 
-The same seed draws the same faults in the same order; a failing run prints the command that repeats it.
+The same seed draws the same workload and the same faults in the same order.
 """
 
-import argparse
 import asyncio
 import contextlib
-import logging
+import json
 import random
 import statistics
 import sys
-import tempfile
 import time
 import uuid
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
-from aiokafka import AIOKafkaConsumer
+import asyncpg
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from cli.stack.errors import StackError
 from cli.stack.plan import SERVICES, ServiceSpec
-from tests.e2e.test_many_claims import events_of
-from tests.faults.checker import Verdict, as_text, check
-from tests.faults.crashing import PROTECTIONS
-from tests.faults.nemesis import QUICK, REPLICAS, SESSION_SECONDS, SLOW, Nemesis
-from tests.faults.workload import Workload
-from tests.stack import Message, Stack, eventually
+from tests.faults.checker import Verdict, judge
+from tests.faults.crashing import ADDRESS, ALL, OWN
+from tests.faults.evidence import gather
+from tests.faults.nemesis import REPLICAS, SESSION_SECONDS, STREAMS, Nemesis, Struck
+from tests.faults.wire import Wire
+from tests.faults.workload import Workload, settlement
+from tests.stack import Message, Received, Stack, eventually
 
-WAVE = 300
 WAVE_SECONDS = 2.0
-RECOVERY_LIMIT = 120.0
-REST_LIMIT = 240.0
-# What shows the lack of each protection, and does so in seconds.
-TELLING = {
-    "fence": (("pause past the session",), ()),
-    "inbox": (("crash at a point",), ("after_send",)),
-    "transactional_position": (("crash at a point",), ("after_kafka_transaction",)),
-    "row_lock": (("crash at a point",), ("hang_in_commit",)),
-}
+RECOVERY_LIMIT = 240.0
+REST_LIMIT = 420.0
+# Both bear a machine that many share: nothing is judged by time, what takes longer is stuck.
 
 
 @dataclass
@@ -48,66 +43,131 @@ class Run:
 
     seed: int
     seconds: float
-    faults: Sequence[Sequence[str]] = (QUICK, SLOW)
+    streams: Sequence[Sequence[str]] = STREAMS
     points: tuple[str, ...] = ()
+    services: tuple[str, ...] = ALL
     without: str = ""
-    recoveries: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    struck: list[tuple[Struck, float]] = field(default_factory=list)
+    """Each fault, with the seconds from its end until a claim in each lane had gone through."""
+    missed: Counter[str] = field(default_factory=Counter)
+    stuck: list[str] = field(default_factory=list)
     decided: dict[str, float] = field(default_factory=dict)
+    paid: Counter[str] = field(default_factory=Counter)
+    to_pay: list[Received] = field(default_factory=list)
+    lanes: int = 0
 
-    async def on(self, stack: Stack) -> tuple[Workload, Verdict]:
+    async def on(self, stack: Stack, wire: Wire) -> Verdict:
         """Break the stack for the time given, let it come to rest, and check it."""
-        waves = int(self.seconds / WAVE_SECONDS)
-        work = Workload.recorded(self.seed, f"f{uuid.uuid4().hex[:8]}", claims=waves * WAVE // 4)
-        consumer = AIOKafkaConsumer("decisions.v1", bootstrap_servers=stack.kafka, auto_offset_reset="earliest")
-        await consumer.start()
-        watching = asyncio.create_task(self._watch(consumer))
-        publishing = asyncio.create_task(self._publish(stack, work))
+        work = Workload(self.seed, f"f{uuid.uuid4().hex[:8]}")
+        self.lanes = sum(lane.topic == "decisions.v1" for lane in await stack.ends())
+        nemesis = Nemesis(stack, wire, self.seed, self.points, self.services)
         until = time.monotonic() + self.seconds
-        nemeses = [self._torment(stack, number, kinds, until) for number, kinds in enumerate(self.faults)]
-        await asyncio.gather(*nemeses)
-        await asyncio.wait_for(publishing, RECOVERY_LIMIT)
-        await stack.ready(RECOVERY_LIMIT)
-        await stack.quiet(REST_LIMIT)
-        watching.cancel()
-        return work, await check(stack, work)
+        async with asyncio.TaskGroup() as group:
+            watching = group.create_task(self._watch(stack))
+            publishing = group.create_task(self._publish(stack, work, until))
+            paying = group.create_task(self._pay(stack, until))
+            await asyncio.gather(*(self._torment(nemesis, work, n, until) for n in range(len(self.streams))))
+            await asyncio.gather(publishing, paying)
+            await self._rest(stack)
+            watching.cancel()
+        verdict = judge(await gather(stack), work)
+        verdict.wrong += self.stuck
+        twice = [refund for refund, times in self.paid.items() if times > 1]
+        verdict.none(twice, "refunds a blind payment system would have paid twice")
+        verdict.counted |= {"waves": publishing.result(), "refunds heard by the payment system": len(self.paid)}
+        return verdict
 
-    async def _torment(self, stack: Stack, number: int, kinds: Sequence[str], until: float) -> None:
-        nemesis = Nemesis(stack, self.seed * 10 + number)
-        if self.points:
-            nemesis.points = self.points
-        order = random.Random(self.seed * 10 + number)
+    async def _torment(self, nemesis: Nemesis, work: Workload, stream: int, until: float) -> None:
+        order = random.Random(f"{self.seed} {stream}")
         bag: list[str] = []
-        while time.monotonic() < until:
-            bag = bag or order.sample(list(kinds), len(kinds))
-            name = bag.pop()
-            began = time.monotonic()
-            await nemesis.strike(name)
-            claim = f"probe{uuid.uuid4().hex[:10]}"
-            await publish_patiently(stack, list(events_of(0, claim)))
-            await self._until_decided(f"{claim}-c0", name)
-            self.recoveries[name].append(time.monotonic() - began)
-            print(f"  {name:28} recovered after {self.recoveries[name][-1]:5.1f} s", flush=True)
+        for number in count():
+            if time.monotonic() > until:
+                return
+            bag = bag or order.sample(list(self.streams[stream]), len(self.streams[stream]))
+            kind = bag.pop()
+            struck = await nemesis.strike(kind, stream, number)
+            if struck is None:
+                self.missed[kind] += 1
+                continue
+            await self._recovered(nemesis.stack, work, struck)
 
-    async def _until_decided(self, claim: str, fault: str) -> None:
-        await eventually(lambda: claim in self.decided, RECOVERY_LIMIT, why=f"a claim went through after: {fault}")
-
-    async def _publish(self, stack: Stack, work: Workload) -> None:
-        for wave in work.waves(WAVE):
-            began = time.monotonic()
-            await publish_patiently(stack, wave)
-            await asyncio.sleep(max(0.0, WAVE_SECONDS - (time.monotonic() - began)))
-
-    async def _watch(self, consumer: AIOKafkaConsumer) -> None:
-        """Note when each claim's decision was there to be read."""
+    async def _recovered(self, stack: Stack, work: Workload, struck: Struck) -> None:
+        probes = work.probes(self.lanes)
+        claims = {json.loads(m.value or b"")["claim_id"] for m in probes if m.topic == "claims.v1"}
         try:
+            await publish_patiently(stack, probes)
+            await eventually(lambda: claims <= self.decided.keys(), RECOVERY_LIMIT)
+        except AssertionError:
+            self.stuck.append(f"no claim went through for {RECOVERY_LIMIT:g} s after: {struck.kind}, {struck.what}")
+            return
+        seconds = max(0.0, max(self.decided[claim] for claim in claims) - struck.over)
+        self.struck.append((struck, seconds))
+        lasted = struck.over - struck.began
+        print(f"  {struck.kind:26} {struck.what:44} took {lasted:5.1f} s, recovered {seconds:5.1f} s later", flush=True)
+
+    async def _publish(self, stack: Stack, work: Workload, until: float) -> int:
+        """Publish wave after wave; what is late because the broker was away is not made up for."""
+        for number in count():
+            began = time.monotonic()
+            if began > until:
+                return number
+            await publish_patiently(stack, work.wave(number))
+            await asyncio.sleep(max(0.0, WAVE_SECONDS - (time.monotonic() - began)))
+        raise AssertionError("counting does not end")
+
+    async def _watch(self, stack: Stack) -> None:
+        """Note when each claim's decision was there to be read, and each refund that a payment system would pay."""
+        topics = ("decisions.v1", "refunds.v1")
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=stack.kafka, auto_offset_reset="earliest", isolation_level="read_committed"
+        )
+        await consumer.start()
+        try:
+            consumer.assign([TopicPartition(topic, lane) for topic in topics for lane in range(self.lanes)])
             while True:
                 with contextlib.suppress(KafkaError):
                     for batch in (await consumer.getmany(timeout_ms=100)).values():
-                        for record in batch:
-                            subject = dict(record.headers).get("ce_subject", b"").decode()
-                            self.decided.setdefault(subject, time.monotonic())
+                        for r in batch:
+                            self._heard(Received(r.topic, r.partition, r.offset, r.key, r.value, dict(r.headers)))
         finally:
             await consumer.stop()
+
+    def _heard(self, record: Received) -> None:
+        if record.topic == "refunds.v1":
+            self.paid[record.data["refund_id"]] += 1
+            self.to_pay.append(record)
+        else:
+            self.decided.setdefault(record.subject, time.monotonic())
+
+    async def _pay(self, stack: Stack, until: float) -> None:
+        """Be the payment system: say of each instruction that it was carried out."""
+        while time.monotonic() < until:
+            due, self.to_pay = self.to_pay, []
+            if due:
+                await publish_patiently(stack, [settlement(record.data) for record in due])
+            await asyncio.sleep(1)
+
+    async def _rest(self, stack: Stack) -> None:
+        try:
+            await stack.ready(REST_LIMIT)
+            await stack.quiet(REST_LIMIT)
+            await eventually(lambda: _told(stack), REST_LIMIT, every=1, why="all is published and told")
+        except (AssertionError, StackError) as error:
+            self.stuck.append(f"the stack did not come to rest: {error}")
+
+
+async def _told(stack: Stack) -> bool:
+    """Outboxes are empty and no message waits to be sent."""
+    untold = 0
+    for service in ALL:
+        conn = await asyncpg.connect(stack.dsn(service), timeout=15)
+        try:
+            untold += await conn.fetchval("SELECT count(*) FROM outbox")
+            if service == "notification":
+                untold += await conn.fetchval("SELECT count(*) FROM message WHERE state NOT IN ('sent', 'failed')")
+        finally:
+            await conn.close()
+    return untold == 0
 
 
 async def publish_patiently(stack: Stack, messages: Sequence[Message]) -> None:
@@ -129,68 +189,45 @@ def crashing_services() -> tuple[ServiceSpec, ...]:
     return tuple(
         ServiceSpec(s.name, s.database, (sys.executable, "-m", "tests.faults.crashing", f"services.{s.database}"))
         for s in SERVICES
-        if s.name != "console"
+        if s.name in ALL
     )
 
 
-def fault_stack(folder: Path, without: str = "") -> Stack:
-    """A stack with two copies of every service, which notices a lost process after the shortest session."""
-    folder.mkdir(parents=True, exist_ok=True)
+def one(run: Run, folder: Path) -> Verdict:
+    """Do one run on a stack of its own (two copies of every service), print its figures, return the verdict."""
+    own = folder / OWN
+    own.mkdir(parents=True)
+    wire = Wire(own / ADDRESS)
     env = {
         "MAKEGOOD_SESSION_TIMEOUT_MS": str(SESSION_SECONDS * 1000),
-        "MAKEGOOD_TEST_CRASHES": str(folder),
-        "MAKEGOOD_TEST_WITHOUT": without,
+        "MAKEGOOD_TEST_FOLDER": str(own),
+        "MAKEGOOD_TEST_WIRE": str(wire.port),
+        "MAKEGOOD_TEST_WITHOUT": run.without,
     }
-    return Stack(folder, replicas=REPLICAS, services=crashing_services(), env=env, kind="embedded")
-
-
-def one(run: Run, folder: Path) -> Verdict:
-    """Do one run on a stack of its own, print its figures, return the verdict."""
-    stack = fault_stack(folder, run.without)
     try:
-        work, verdict = asyncio.run(run.on(stack))
+        stack = Stack(folder, replicas=REPLICAS, services=crashing_services(), env=env, kind="embedded")
+        try:
+            verdict = asyncio.run(run.on(stack, wire))
+        finally:
+            stack.close()
     finally:
-        stack.close()
-    faults = sum(len(times) for times in run.recoveries.values())
-    print(f"seed {run.seed}: {faults} faults, {work.claims} claims, {len(work.messages)} records published")
-    for name, times in sorted(run.recoveries.items()):
-        print(
-            f"  {name:28} {len(times):3} ×  recovery median {statistics.median(times):5.1f} s, most {max(times):5.1f} s"
-        )
-    print(as_text(verdict))
+        wire.close()
+    print(as_text(run, verdict), flush=True)
     return verdict
 
 
-def main() -> int:
-    """0 when all held (with --without: when the lack was noticed)."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
-    parser.add_argument("--seconds", type=float, default=600)
-    parser.add_argument("--without", choices=[*PROTECTIONS, "each"], help="take a protection away: it must be noticed")
-    options = parser.parse_args()
-    for noisy in ("aiokafka", "asyncio"):
-        logging.getLogger(noisy).setLevel(logging.CRITICAL)  # that the broker goes away is the point here
-    with tempfile.TemporaryDirectory(prefix="makegood-faults-") as folder:
-        if options.without:
-            missing = PROTECTIONS if options.without == "each" else (options.without,)
-            unnoticed = [name for name in missing if not _noticed(name, options.seed, options.seconds, Path(folder))]
-            print(f"not noticed: {', '.join(unnoticed)}" if unnoticed else "each lack was noticed")
-            return 1 if unnoticed else 0
-        verdict = one(Run(options.seed, options.seconds), Path(folder) / "stack")
-    if verdict.wrong:
-        print(f"repeat with: python -m tests.faults.run --seed {options.seed} --seconds {options.seconds:g}")
-    return 1 if verdict.wrong else 0
-
-
-def _noticed(name: str, seed: int, seconds: float, folder: Path) -> bool:
-    kinds, points = TELLING[name]
-    print(f"without the {name.replace('_', ' ')}:")
-    try:
-        return bool(one(Run(seed, seconds, (kinds, kinds), points, name), folder / name).wrong)
-    except AssertionError as stuck:
-        print(f"  noticed: {stuck}")
-        return True
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def as_text(run: Run, verdict: Verdict) -> str:
+    """The run's figures for a person."""
+    kinds: dict[str, list[float]] = defaultdict(list)
+    for struck, seconds in run.struck:
+        kinds[struck.kind].append(seconds)
+    lines = [f"seed {run.seed}, {run.seconds:g} s: {len(run.struck)} faults of {len(kinds)} kinds"]
+    lines += [
+        f"  {kind:26} {len(times):4} ×   recovered after {statistics.median(times):5.1f} s (median), "
+        f"{max(times):5.1f} s (most)"
+        for kind, times in sorted(kinds.items())
+    ]
+    lines += [f"  {kind:26} {times:4} × did not take place" for kind, times in sorted(run.missed.items())]
+    lines += [f"  {name}: {number}" for name, number in verdict.counted.items()]
+    lines += [f"WRONG: {what}" for what in verdict.wrong] or ["nothing lost, nothing twice, in order"]
+    return "\n".join(lines)
