@@ -50,7 +50,7 @@ test: $(STAMP) ## all tests, on real servers
 	@$(VENV)/bin/python -m pytest
 
 faults: $(STAMP) ## break a running stack for 10 minutes and prove that nothing was lost or twice (SECONDS=…, SEED=…)
-	@$(VENV)/bin/python -m tests.faults.run --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))
+	@$(VENV)/bin/python -m tests.faults --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))
 
 bench: $(STAMP) ## how fast: against a raw loop, a naive service and Kafka Streams, some 15 minutes (docs/speed.md)
 	@$(VENV)/bin/python -m bench $(BENCH)
