@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from cli.stack.folders import DataFolder
-from shared.clock import ahead
+from shared.clock import ahead, in_production
 
 app = typer.Typer(help="Set the running stack's clock forward, so that deadlines fall due.", no_args_is_help=True)
 
@@ -26,7 +26,9 @@ Data = Annotated[
 def advance(
     by: Annotated[str, typer.Argument(help="How far, such as 7d, 36h or 1d12h.")], data: Data = Path(".makegood")
 ) -> None:
-    """Set the clock forward; services see it within a second. It is never set back."""
+    """Set the clock forward; services see it within a second. It is never set back. Not in production."""
+    if in_production():
+        raise typer.BadParameter("MAKEGOOD_PRODUCTION is set: time is not set forward there")
     try:
         step = parse(by)
     except ValueError as error:

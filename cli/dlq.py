@@ -7,16 +7,14 @@ import getpass
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from cli.databases import Databases, databases_of
 from cli.letters import Filter, Letter, State, drop, find, redrive
 from cli.place import Kafka, kafka_of
-from cli.stack import state as stacks
 from cli.stack.errors import StackError
-from cli.stack.folders import DataFolder
 from cli.terminal import DATA, Data, refusals
 
 app = typer.Typer(no_args_is_help=True, help="Dead letters: look at them, send them back, drop them.")
@@ -27,10 +25,6 @@ Ids = Annotated[
 Service = Annotated[str | None, typer.Option(help="Only those of this service.")]
 Topic = Annotated[str | None, typer.Option(help="Only those of this topic.")]
 Fingerprint = Annotated[str | None, typer.Option(help="Only those with this kind of fault.")]
-Databases = Annotated[
-    list[str] | None,
-    typer.Option("--database", metavar="SERVICE=DSN", help="A service's database; left out: the running stack's."),
-]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only count; change nothing.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
@@ -47,7 +41,7 @@ def ls(
 ) -> None:
     """List dead letters, grouped by kind of fault."""
     with refusals():
-        found = asyncio.run(find(_databases(database, data), Filter((), service, topic, fingerprint, _state(state))))
+        found = asyncio.run(find(databases_of(database, data), Filter((), service, topic, fingerprint, _state(state))))
     if as_json:
         typer.echo(json.dumps([_as_json(letter) for letter in found], ensure_ascii=False, indent=1))
         return
@@ -72,7 +66,7 @@ def show(
 ) -> None:
     """Show one dead letter whole: why, where from, its headers and its bytes."""
     with refusals():
-        found = asyncio.run(find(_databases(database, data), Filter((letter,), state=None)))
+        found = asyncio.run(find(databases_of(database, data), Filter((letter,), state=None)))
         if not found:
             raise StackError(f"there is no dead letter {letter}")
     told = _as_json(found[0])
@@ -101,7 +95,7 @@ def redrive_(
 ) -> None:
     """Put dead letters back on their topics; the service that refused them takes each up once."""
     with refusals():
-        databases = _databases(database, data)
+        databases = databases_of(database, data)
         found = asyncio.run(find(databases, _chosen(ids, service, topic, fingerprint)))
         if not dry_run and found:
             asyncio.run(redrive(kafka_of(kafka, data), found))
@@ -124,7 +118,7 @@ def drop_(
     if not reason.strip():
         raise typer.BadParameter("a drop needs a reason", param_hint="--reason")
     with refusals():
-        databases = _databases(database, data)
+        databases = databases_of(database, data)
         found = asyncio.run(find(databases, _chosen(ids, service, topic, fingerprint)))
         if not dry_run and found:
             asyncio.run(drop(databases, found, by or getpass.getuser(), reason.strip()))
@@ -141,19 +135,6 @@ def _count(found: Sequence[Letter], what: str, *, dry_run: bool) -> None:
     typer.echo(f"{len(found)} {'dead letter' if len(found) == 1 else 'dead letters'} {what}")
     if not found and not dry_run:
         raise typer.Exit(1)
-
-
-def _databases(named: Sequence[str] | None, data: Path) -> dict[str, str]:
-    if named:
-        pairs = [one.partition("=") for one in named]
-        if any(not (service and dsn) for service, _, dsn in pairs):
-            raise StackError("--database takes SERVICE=DSN")
-        return {service: dsn for service, _, dsn in pairs}
-    folder = DataFolder.at(data)
-    told = stacks.read(folder.state) if folder.is_held() else None
-    if told is None:
-        raise StackError(f"no stack is running in {folder.root}; name the databases with --database SERVICE=DSN")
-    return {service.name: service.database for service in told.services}
 
 
 def _state(text: str) -> State | None:

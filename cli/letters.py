@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
@@ -13,7 +12,7 @@ import asyncpg
 import ormsgpack
 from aiokafka import AIOKafkaProducer
 
-from cli.stack.errors import StackError
+from cli.databases import connected
 from shared.bus.redrive import Redrive, marked
 
 State = Literal["dead", "redriven", "dropped"]
@@ -76,7 +75,7 @@ async def find(databases: Mapping[str, str], wanted: Filter) -> list[Letter]:
     found: list[Letter] = []
     for service, dsn in databases.items():
         if wanted.service in (None, service):
-            async with _connected(service, dsn) as conn:
+            async with connected(service, dsn) as conn:
                 rows = await conn.fetch(
                     "SELECT * FROM dead_letter WHERE ($1::text IS NULL OR state = $1) "
                     "AND ($2::text IS NULL OR fingerprint = $2) AND ($3::text IS NULL OR topic = $3) "
@@ -113,7 +112,7 @@ async def drop(databases: Mapping[str, str], letters: Sequence[Letter], by: str,
     """Close the letters for good; who and why stay with them. Returns how many were still open."""
     dropped = 0
     for service in sorted({letter.service for letter in letters}):
-        async with _connected(service, databases[service]) as conn:
+        async with connected(service, databases[service]) as conn:
             mine = [letter for letter in letters if letter.service == service]
             rows = await conn.fetch(
                 "UPDATE dead_letter d SET state = 'dropped', closed_at = $4, closed_by = $5, closed_reason = $6 "
@@ -129,18 +128,6 @@ async def drop(databases: Mapping[str, str], letters: Sequence[Letter], by: str,
             )
             dropped += len(rows)
     return dropped
-
-
-@contextlib.asynccontextmanager
-async def _connected(service: str, dsn: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-    try:
-        conn = await asyncpg.connect(dsn, timeout=10)
-    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
-        raise StackError(f"cannot read {service}'s database: {error}") from error
-    try:
-        yield conn
-    finally:
-        await conn.close()
 
 
 def _letter(service: str, row: asyncpg.Record) -> Letter:

@@ -41,6 +41,7 @@ COMMANDS: dict[str, Entry] = {
     "where": Entry("cli.where:where", "Show a claim's way through all services.", EVENTS),
     "listen": Entry("cli.listen:listen", "Show what goes over the topics, decoded.", EVENTS),
     "dlq": Entry("cli.dlq:app", "Look at dead letters, send them back, drop them.", EVENTS),
+    "refunds": Entry("cli.refunds:refunds", "List refunds that no payment system has reported on.", EVENTS),
     "schema": Entry("cli.schema:app", "Export the contract's JSON Schemas, or check the exported ones.", CONTRACT),
     "policy": Entry("cli.policy:app", "Check, explain, compare and try the merchants' policies.", CONTRACT),
     "replay": Entry("cli.replay:replay", "Put recorded inputs through the pure functions again.", CONTRACT),

@@ -1,7 +1,8 @@
 """The only place that reads the time.
 
 Outside production the clock can be set forward: the file that `MAKEGOOD_CLOCK_FILE` names holds by how many seconds
-(`claims clock advance` writes it). Without the variable there is no such file, and the time is the machine's.
+(`claims clock advance` writes it). Without the variable there is no such file, and the time is the machine's. A process
+that is told that it is in production (`MAKEGOOD_PRODUCTION`, set in the image) does not start with one.
 """
 
 import os
@@ -43,12 +44,24 @@ def ahead(file: Path) -> timedelta:
     return timedelta(seconds=int(text))
 
 
-def _from_environment() -> Clock:
+def in_production() -> bool:
+    """Whether this process was told so (`MAKEGOOD_PRODUCTION`: anything but nothing, 0, false and no)."""
+    return os.environ.get("MAKEGOOD_PRODUCTION", "").strip().lower() not in ("", "0", "false", "no")
+
+
+def from_environment() -> Clock:
+    """The clock of this process.
+
+    Raises:
+        ValueError: the time of a process in production was to be set forward.
+    """
     named = os.environ.get("MAKEGOOD_CLOCK_FILE")
+    if named and in_production():
+        raise ValueError("MAKEGOOD_CLOCK_FILE is set, and so is MAKEGOOD_PRODUCTION: time is not set forward there")
     return Clock(Path(named) if named else None)
 
 
-_clock = _from_environment()
+_clock = from_environment()
 
 
 def now() -> datetime:

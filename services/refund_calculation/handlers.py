@@ -1,12 +1,12 @@
 """Refund-calculation's batches: open, load, decide, save, emit."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
 
-from services.refund_calculation import store
+from services.refund_calculation import settling, store
 from services.refund_calculation.codec import decode, encode
 from services.refund_calculation.domain import Calculated, calculate
 from services.refund_calculation.problem import Unacceptable
@@ -14,6 +14,7 @@ from services.refund_calculation.state import Order
 from services.refund_calculation.store import OrderKey
 from shared import metrics
 from shared.bus import Record, Work, order_key
+from shared.db import Conn
 from shared.events import (
     BadEvent,
     ClaimAdmitted,
@@ -32,6 +33,7 @@ from shared.events import (
 from shared.events.topics import ADMISSIONS, ASSESSMENTS, DECISIONS, READERS, REFUNDS
 from shared.money import minor
 from shared.policy.book import PolicyBook
+from shared.readout import MOST
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +47,12 @@ TAKEN: Final[dict[str, dict[str, type[Event]]]] = {
 
 PATIENCE: Final = timedelta(seconds=20)
 """How long a batch waits for a policy that eligibility has loaded already and this process has not."""
+
+SETTLEMENT: Final = timedelta(hours=72)
+"""How long the report of a payment system may take before a refund counts as stuck."""
+
+LATE_A_TICK: Final = 200
+"""Stuck refunds that one tick tells of; what is left comes with the next."""
 
 Taken = ClaimAdmitted | ClaimAssessed | ClaimCancelled | ClaimReviewed | RefundSettled | ReturnReceived
 
@@ -60,9 +68,15 @@ class RefundCalculation:
     topics = READERS["refund-calculation"]
     foreign: frozenset[str] = frozenset()
 
-    def __init__(self, policies: Callable[[], PolicyBook], patience: timedelta = PATIENCE) -> None:
+    def __init__(
+        self,
+        policies: Callable[[], PolicyBook],
+        patience: timedelta = PATIENCE,
+        settlement: timedelta = SETTLEMENT,
+    ) -> None:
         self._policies = policies
         self._patience = patience
+        self._settlement = settlement
         self._missed: dict[tuple[str, int, str], datetime] = {}
 
     async def consume(self, work: Work) -> None:
@@ -76,6 +90,8 @@ class RefundCalculation:
         loaded = {key: decode(*key, state) for key, state in (await store.lock_orders(work.conn, keys)).items()}
         orders = {key: loaded.get(key) or Order(*key) for key in keys}
         lanes: dict[OrderKey, int] = {}
+        instructed: list[tuple[int, RefundInstructed]] = []
+        settled: list[str] = []
         for record, event in opened:
             key = _key(event)
             calculated = _decide(work, record, event, orders[key], book)
@@ -85,11 +101,38 @@ class RefundCalculation:
                     lanes[key] = record.partition
                 _emit(work, record, key, calculated)
                 _tally(work, calculated, book)
+                instructed += ((record.partition, e) for e in calculated.events if isinstance(e, RefundInstructed))
+                settled += (e.refund_id for e in calculated.events if isinstance(e, ClaimSettled))
         if lanes:
             await store.save_orders(work.conn, {key: (lane, encode(orders[key])) for key, lane in lanes.items()})
+        if instructed:
+            await settling.await_settlements(work.conn, instructed)
+        if settled:
+            await settling.settle(work.conn, settled)
 
     async def tick(self, work: Work) -> None:
-        """Nothing becomes due by itself: eligibility keeps the clocks."""
+        """Say of which refunds no payment system has reported in time. Nothing else follows: a person has to ask."""
+        for one in await settling.late(work.conn, work.lanes, work.now - self._settlement, work.now, LATE_A_TICK):
+            since = one.instructed_at.isoformat(timespec="seconds")
+            log.warning(
+                "refund_not_settled",
+                refund_id=one.refund_id,
+                merchant=one.merchant,
+                order_id=one.order_id,
+                claim_id=one.claim_id,
+                amount=one.amount,
+                currency=one.currency,
+                instructed_at=since,
+            )
+            what = f"no settlement of refund {one.refund_id} since {since}: {one.amount} {one.currency}"
+            work.history(one.merchant, one.claim_id, what, lane=one.lane)
+            work.count("settlement_late")
+
+    async def read_out(self, conn: Conn, lanes: Sequence[int], now: datetime) -> float:
+        """Set the gauge of stuck refunds; returns how many seconds an alert is overdue."""
+        metrics.REFUNDS_STUCK.set(await settling.stuck(conn, lanes, MOST))
+        oldest = await settling.oldest_unreported(conn, lanes)
+        return 0.0 if oldest is None else max(0.0, (now - oldest - self._settlement).total_seconds())
 
     def _await_policies(self, book: PolicyBook, events: Iterable[Taken], now: datetime) -> None:
         """Raises `PolicyNotHereYet` while a policy that an assessment cites may still come."""

@@ -5,7 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.clock import app, parse
-from shared.clock import Clock, ahead
+from shared.clock import Clock, ahead, from_environment
 
 CLOSE = timedelta(seconds=30)
 
@@ -39,3 +39,16 @@ def test_a_file_that_holds_no_number_is_an_error_that_says_so(tmp_path: Path) ->
 
 def test_ten_years_are_enough(tmp_path: Path) -> None:
     assert CliRunner().invoke(app, ["advance", "3651d", "--data", str(tmp_path)]).exit_code == 2
+
+
+def test_time_is_not_set_forward_in_production(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAKEGOOD_CLOCK_FILE", str(tmp_path / "clock"))
+    (tmp_path / "clock").write_text("86400")
+    assert from_environment().now() - datetime.now(UTC) > timedelta(hours=23)
+    monkeypatch.setenv("MAKEGOOD_PRODUCTION", "true")
+    with pytest.raises(ValueError, match="MAKEGOOD_PRODUCTION"):
+        from_environment()
+    assert CliRunner().invoke(app, ["advance", "7d", "--data", str(tmp_path)]).exit_code == 2
+    assert (tmp_path / "clock").read_text() == "86400"
+    monkeypatch.delenv("MAKEGOOD_CLOCK_FILE")
+    assert abs(from_environment().now() - datetime.now(UTC)) < CLOSE
