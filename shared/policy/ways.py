@@ -131,11 +131,12 @@ def _conflicts(reason: str, way: _Way) -> Iterator[str]:
                 f"{reason}: conflict: {one.id} and {other.id} hold together, and both are a {one.kind} "
                 f"of the same thing. Part them with `when` or `under`, or remove one."
             )
-        elif _contradict(one, other) or _contradict(other, one):
-            yield (
-                f"{reason}: conflict: {one.id} asks for what {other.id} rules out, so that nothing could pass both. "
-                f"Correct one of them."
-            )
+        for asks, ends in ((one, other), (other, one)):
+            if _contradict(asks, ends):
+                yield (
+                    f"{reason}: conflict: {asks.id} asks for what {ends.id} rules out, so that nothing could pass "
+                    f"both. Correct one of them."
+                )
 
 
 def _subject(rule: Rule) -> Hashable | None:
