@@ -244,7 +244,8 @@ def _flaw(events: Mapping[str, list[Received]], settled: int) -> str:
     if "admitted" not in door:
         return "events follow though it was not admitted" if assessed or decided else ""
     revisions = [r.data["basis"]["revision"] for r in assessed]
-    if not assessed or revisions != sorted(set(revisions)):
+    taken_back = bool(decided) and decided[0].data.get("outcome") == "cancelled"
+    if revisions != sorted(set(revisions)) or not (assessed or taken_back):
         return f"assessments with the revisions {revisions}"
     said = [r.data | {"since": "", "basis": r.data["basis"] | {"revision": 0}} for r in assessed]
     if any(one["status"] in FINAL for one in said[:-1]) or any(a == b for a, b in pairwise(said)):
@@ -255,7 +256,7 @@ def _flaw(events: Mapping[str, list[Received]], settled: int) -> str:
     if decided:
         first = decided[0].data
         answered = {r.data["basis"]["revision"] for r in assessed if r.data["status"] in FINAL}
-        if first["decision_no"] != 1 or (first["outcome"] != "cancelled" and first["revision"] not in answered):
+        if first["decision_no"] != 1 or not (taken_back or first["revision"] in answered):
             return f"decision {first['decision_no']} answers revision {first['revision']} of {revisions}"
     return ""
 

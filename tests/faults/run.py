@@ -48,10 +48,11 @@ class Run:
     services: tuple[str, ...] = ALL
     without: str = ""
     struck: list[tuple[Struck, float]] = field(default_factory=list)
-    """Each fault, with the seconds from its end until a claim in each lane had gone through."""
+    """Each fault, with the seconds from its end until a claim in each lane was decided and its customer told."""
     missed: Counter[str] = field(default_factory=Counter)
     stuck: list[str] = field(default_factory=list)
-    decided: dict[str, float] = field(default_factory=dict)
+    through: dict[str, float] = field(default_factory=dict)
+    """When each claim's customer had been told of the decision."""
     paid: Counter[str] = field(default_factory=Counter)
     to_pay: list[Received] = field(default_factory=list)
     lanes: int = 0
@@ -96,11 +97,11 @@ class Run:
         claims = {json.loads(m.value or b"")["claim_id"] for m in probes if m.topic == "claims.v1"}
         try:
             await publish_patiently(stack, probes)
-            await eventually(lambda: claims <= self.decided.keys(), RECOVERY_LIMIT)
+            await eventually(lambda: claims <= self.through.keys(), RECOVERY_LIMIT)
         except AssertionError:
             self.stuck.append(f"no claim went through for {RECOVERY_LIMIT:g} s after: {struck.kind}, {struck.what}")
             return
-        seconds = max(0.0, max(self.decided[claim] for claim in claims) - struck.over)
+        seconds = max(0.0, max(self.through[claim] for claim in claims) - struck.over)
         self.struck.append((struck, seconds))
         lasted = struck.over - struck.began
         print(f"  {struck.kind:26} {struck.what:44} took {lasted:5.1f} s, recovered {seconds:5.1f} s later", flush=True)
@@ -116,8 +117,8 @@ class Run:
         raise AssertionError("counting does not end")
 
     async def _watch(self, stack: Stack) -> None:
-        """Note when each claim's decision was there to be read, and each refund that a payment system would pay."""
-        topics = ("decisions.v1", "refunds.v1")
+        """Note when each claim's customer was told, and each refund that a payment system would pay."""
+        topics = ("notifications.v1", "refunds.v1")
         consumer = AIOKafkaConsumer(
             bootstrap_servers=stack.kafka, auto_offset_reset="earliest", isolation_level="read_committed"
         )
@@ -136,8 +137,8 @@ class Run:
         if record.topic == "refunds.v1":
             self.paid[record.data["refund_id"]] += 1
             self.to_pay.append(record)
-        else:
-            self.decided.setdefault(record.subject, time.monotonic())
+        elif record.data["template"] == "decided":
+            self.through.setdefault(record.subject, time.monotonic())
 
     async def _pay(self, stack: Stack, until: float) -> None:
         """Be the payment system: say of each instruction that it was carried out."""
