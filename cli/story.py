@@ -11,6 +11,9 @@ from cli.words import amount, clean
 
 Data = Mapping[str, Any]
 
+_REOPENING = frozenset({"later-answer", "settlement-failed"})
+"""Rules under which eligibility speaks again of a claim that a person has decided."""
+
 
 def told(one: Seen) -> str:
     """The gist of an event; of a dead letter, why and where it lies."""
@@ -83,6 +86,10 @@ def is_stale(assessed: Data, decided: Data | None) -> bool:
     if decided is None:
         return False
     if decided["outcome"] == "cancelled":
+        return True
+    if decided["decided_by"] != "policy" and not any(
+        reason["rule"] in _REOPENING for line in assessed["lines"] for reason in line["reasons"]
+    ):
         return True
     return datetime.fromisoformat(assessed["since"]) <= datetime.fromisoformat(decided["decided_at"])
 

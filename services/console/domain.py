@@ -62,6 +62,8 @@ _HOME = {
     NotificationFailed: NOTIFICATIONS,
 }
 
+_REOPENING = frozenset({"later-answer", "settlement-failed"})
+"""Rules under which eligibility speaks again of a claim that a person has decided."""
 _CLOSING_TEMPLATES = frozenset({"decided", "refused"})
 
 
@@ -184,6 +186,7 @@ def _assessment(at: Rank, event: ClaimAssessed) -> known.Assessment:
         since_ms=_ms(event.since),
         due_ms=None if event.due is None else _ms(event.due),
         overdue=event.overdue,
+        reopened=any(reason.rule in _REOPENING for line in event.lines for reason in line.reasons),
         authorization=event.authorization,
         clauses=_clauses(reason for line in event.lines for reason in line.reasons),
         policy=_policy(event.policy),
@@ -281,11 +284,15 @@ def _waiting(view: ClaimFacts, last: known.Decision | None) -> Standing | None:
 
 
 def _after(assessed: known.Assessment, last: known.Decision | None) -> bool:
+    """Whether an assessment tells of what was after a decision. Eligibility and refund-calculation write side by side:
+    a cancellation or a person's decision may be read before an assessment that knew nothing of it."""
     if last is None:
         return True
+    if last.outcome == "cancelled":
+        return False
     if last.revision is not None and assessed.revision:
         return assessed.revision > last.revision
-    return assessed.since_ms > last.decided_ms
+    return (assessed.reopened or last.by == "policy") and assessed.since_ms > last.decided_ms
 
 
 def _after_decision(view: ClaimFacts, last: known.Decision) -> Standing:

@@ -88,7 +88,8 @@ class Admission(Slot):
 
 
 class Assessment(Slot):
-    """The latest assessment. `revision` is 0 where it was not said."""
+    """The latest assessment. `revision` is 0 where it was not said. `reopened`: it says why a decided claim is back
+    with a person."""
 
     at: Rank
     revision: int
@@ -98,6 +99,7 @@ class Assessment(Slot):
     since_ms: int
     due_ms: int | None = None
     overdue: bool = False
+    reopened: bool = False
     authorization: str | None = None
     clauses: list[str] = Field(default_factory=list)
     policy: str | None = None

@@ -88,6 +88,12 @@ def assessed(ms: int, revision: int | None, awaiting: str | None = None, **more:
     return ms, "claim.assessed.v1", {**data, **({"basis": None} if revision is None else {}), **more}
 
 
+def reopened(ms: int, revision: int, rule: str) -> Step:
+    reason = {"rule": rule, "clause": None, "effect": "refer", "text": "back with a person"}
+    lines = [{"line_id": "1", "quantity": 2, "verdict": "undecided", "reasons": [reason]}]
+    return assessed(ms, revision, "review", lines=lines)
+
+
 def referred(ms: int, revision: int | None) -> Step:
     data = {**NAMES, "entry": "withdrawal-fee-base", "readings": samples.READINGS, "revision": revision}
     return ms, "claim.referred.v1", data
@@ -150,7 +156,15 @@ def notified(ms: int, template: str, *, sent: bool = True) -> Step:
             [assessed(6, 4, "return"), decided(8, 2, revision=None)], "refunding", 8, id="staff, after the assessment"
         ),
         pytest.param(
-            [assessed(8, 4, "return"), decided(6, 2, revision=None)], "awaiting_return", 8, id="assessed after staff"
+            [assessed(8, 4, "return"), decided(6, 2)], "refunding", 6, id="staff had decided what is assessed late"
+        ),
+        pytest.param([assessed(8, 4, "review"), decided(6, 2)], "refunding", 6, id="though it asks for a person"),
+        pytest.param([reopened(8, 4, "later-answer"), decided(6, 2)], "review", 8, id="an answer after staff"),
+        pytest.param([reopened(8, 4, "settlement-failed"), decided(6, 2)], "review", 8, id="a failure after staff"),
+        pytest.param([reopened(6, 4, "later-answer"), decided(8, 2)], "refunding", 8, id="and staff after that"),
+        pytest.param([reopened(8, 4, "later-answer"), decided(8, 2)], "refunding", 8, id="at once: it is decided"),
+        pytest.param(
+            [assessed(8, 4, "return"), ended(6, "cancelled", revision=3)], "cancelled", 6, id="cancelled is cancelled"
         ),
         pytest.param(
             [assessed(8, 4, "return"), decided(8, 2, revision=None)], "refunding", 8, id="in one moment: it is decided"
