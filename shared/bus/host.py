@@ -17,7 +17,8 @@ from shared import metrics
 from shared.bus.lanes import Lane
 from shared.bus.pipeline import GaveUp, Pipeline, Service
 from shared.bus.record import Record
-from shared.events.topics import REFUNDS
+from shared.bus.said import last_numbers
+from shared.events.topics import REFUNDS, WRITERS
 from shared.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -37,6 +38,7 @@ class Host(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not 
     def __init__(self, service: Service, pipeline: Pipeline, settings: Settings) -> None:
         self._service = service
         self._pipeline = pipeline
+        self._kafka = settings.kafka
         self._committed: dict[TopicPartition, int] = {}
         self._unpublished: dict[int, tuple[int, dict[str, int]]] = {}
         self._commit_due = 0.0
@@ -77,33 +79,54 @@ class Host(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not 
         if not assigned:
             return
         try:
-            lanes = await self._pipeline.claim(sorted({tp.partition for tp in assigned}))
-        except GaveUp as error:
+            lanes = await self._pipeline.claim(
+                sorted({tp.partition for tp in assigned}), lambda found: self._check_age(found, assigned)
+            )
+        except (GaveUp, DatabaseOlder) as error:
             self._fail(error)
             return
-        positions = {tp: lanes[tp.partition].positions.get(tp.topic, 0) for tp in assigned}
-        older = await self._older_than_kafka(positions)
-        if older:
-            self._fail(
-                DatabaseOlder(f"the database is older than Kafka: {older}; see docs/delivery.md, a restored database")
-            )
-            return
-        for tp, position in positions.items():
-            self._seek(tp.topic, tp.partition, position)
+        for tp in assigned:
+            self._seek(tp.topic, tp.partition, lanes[tp.partition].positions.get(tp.topic, 0))
         log.info("lanes_claimed", lanes=sorted(lanes))
 
-    async def _older_than_kafka(self, positions: dict[TopicPartition, int]) -> str:
-        """Where Kafka was told a position that the database has not reached: it was restored, or lost.
+    async def _check_age(self, lanes: dict[int, Lane], assigned: Sequence[TopicPartition]) -> None:
+        """Compare the database with what Kafka was told, and with what the service has said there.
 
-        Going on would give old numbers to new events, and readers would drop them as repeats.
+        Going on with one that is older would give old numbers to new events, and readers would drop them as repeats.
+
+        Raises:
+            DatabaseOlder: it was restored, or lost.
+            GaveUp: Kafka does not say.
         """
+        positions = {tp: lanes[tp.partition].positions.get(tp.topic, 0) for tp in assigned}
         consumer = self.subscriber.consumer
-        told = {tp: await consumer.committed(tp) for tp in positions} if consumer is not None else {}
-        return ", ".join(
+        try:
+            told = {tp: await consumer.committed(tp) for tp in positions} if consumer is not None else {}
+            said = await self._said(lanes)
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise GaveUp(repr(error)) from error
+        older = [
             f"{tp.topic}/{tp.partition} stands at {positions[tp]}, Kafka was told {offset}"
             for tp, offset in sorted(told.items())
             if offset is not None and offset > positions[tp]
-        )
+        ] + [
+            f"lane {n} has said {lanes[n].emitted} events, Kafka has number {number}"
+            for n, number in sorted(said.items())
+            if n in lanes and number > lanes[n].emitted
+        ]
+        if older:
+            raise DatabaseOlder(
+                f"the database is older than Kafka: {', '.join(older)}; run `claims recover {self._service.name}` "
+                "(docs/recovery.md)"
+            )
+
+    async def _said(self, lanes: dict[int, Lane]) -> dict[int, int]:
+        """The last numbers of the lanes in Kafka, of a service whose topics the contract names."""
+        topics = WRITERS.get(self._service.name, ())
+        # Intake's events lie where their order's key puts them, all others' in their own lane.
+        everywhere = range(self._pipeline.lanes_in_all) if self._service.foreign else sorted(lanes)
+        partitions = [TopicPartition(topic, lane) for topic in topics for lane in everywhere]
+        return await last_numbers(self._kafka, self._service.name, partitions) if partitions else {}
 
     async def _consume(self, message: Message) -> None:
         records = [Record.of(raw) for raw in message.raw_message]

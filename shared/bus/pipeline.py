@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Protocol
@@ -85,11 +85,16 @@ class Pipeline:
         """Number up to which the lane's events are in Kafka; 0 for a lane that is not ours."""
         return self._relay.published().get(lane, 0)
 
-    async def claim(self, lanes: Sequence[int]) -> dict[int, Lane]:
-        """Become the owner of the lanes and publish what their former owner left; returns where they stand."""
+    async def claim(
+        self, lanes: Sequence[int], fit: Callable[[dict[int, Lane]], Awaitable[None]] | None = None
+    ) -> dict[int, Lane]:
+        """Become the owner of the lanes and publish what their former owner left; returns where they stand. What `fit`
+        raises about where they stand is raised here, and nothing has been done in them."""
         token = uuid4()
         async with self._turn:
             found = await self._claim_patiently(lanes, token)
+            if fit is not None:
+                await fit(found)
             self.owned.update(found)
             for lane in found.values():
                 self._relay.take(lane)

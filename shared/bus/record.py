@@ -65,3 +65,11 @@ def _text(value: bytes | None) -> str:
         return value.decode()
     except UnicodeDecodeError:
         return ""
+
+
+def number_of(id: str) -> tuple[int, int | None]:
+    """Source lane and number of the id of one of our own events; no number where the id is not of our making."""
+    lane, dash, number = id.partition("-")
+    if dash and lane.isascii() and lane.isdigit() and number.isascii() and number.isdigit():
+        return int(lane), int(number)
+    return 0, None

@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
 from shared import tracing
+from shared.bus.said import last_numbers
 from shared.bus.sending import BATCH_BYTES, Addressed, close, send_in_order
 
 
@@ -112,6 +113,10 @@ class TransactionalLane:
         try:
             tp = TopicPartition(self._topic, self._lane)
             consumer.assign([tp])
-            return int(await consumer.committed(tp) or 0)
+            stored = await consumer.committed(tp)
         finally:
             await consumer.stop()
+        if stored is not None:
+            return int(stored)
+        # Nothing instructed yet, or the group was deleted or has expired: then the topic itself says what it has.
+        return (await last_numbers(self._kafka, self._service, [tp], whole=True)).get(self._lane, 0)

@@ -66,6 +66,16 @@ READERS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 )
 """Service → the topics it reads."""
 
+WRITERS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "intake": (ADMISSIONS, CONTACTS),
+        "eligibility": (ASSESSMENTS,),
+        "refund-calculation": (DECISIONS, REFUNDS),
+        "notification": (NOTIFICATIONS,),
+    }
+)
+"""Service → the topics that it alone writes, dead letters aside."""
+
 
 def dlq_topic(topic: str, service: str) -> str:
     """The dead-letter topic of `service` for records of `topic`."""
