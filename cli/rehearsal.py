@@ -11,7 +11,7 @@ from typing import TypeVar, get_args
 from services.eligibility.domain import assess
 from services.eligibility.facts import ClaimState, Told, tell
 from services.intake.desk import Desk, Letter, OrderKey, order_key
-from services.intake.state import Arrival, Bury, Emit, Input, OrderState
+from services.intake.state import Arrival, Bury, Emit, Input, OrderState, as_event
 from services.refund_calculation.domain import calculate
 from services.refund_calculation.problem import Unacceptable
 from services.refund_calculation.state import Order
@@ -61,7 +61,7 @@ class Rehearsal:
             self._desk.orders.setdefault(order_key(event), OrderState())
             for effect in self._desk.judge(Letter(Arrival(event, self._refs), ())):
                 if isinstance(effect, Emit):
-                    self.hear(effect.event)
+                    self.hear(as_event(effect.event))
                 elif isinstance(effect, Bury):
                     self.refusals.append(f"{effect.path}: {effect.reason}")
 

@@ -7,8 +7,12 @@ afterwards what the database has to know.
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Final, get_args
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from services.intake.domain import admit, expire
 from services.intake.state import (
@@ -32,14 +36,15 @@ from shared.events import (
     dump,
 )
 
+_ABOUT_A_CLAIM: Final = (ClaimSubmitted, *get_args(AboutClaim), RefundSettled)
+
 OrderKey = tuple[str, str]
 """Merchant and order id."""
 ClaimKey = tuple[str, str]
 """Merchant and claim id."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(Struct, frozen=True):
     """What tells that something came before: a key of 16 bytes, the digest of the data; and what to call it."""
 
     key: bytes
@@ -53,8 +58,7 @@ class Mark:
         return self.key[:8].hex()
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
+class Letter(Struct, frozen=True):
     """An event to judge, with its marks: the first names the event itself."""
 
     arrival: Arrival
@@ -95,9 +99,7 @@ def order_key(event: Input) -> OrderKey:
 
 def claim_key(event: Input) -> ClaimKey | None:
     """The claim that an event is about and whose row bears on it."""
-    if isinstance(event, ClaimSubmitted | AboutClaim | RefundSettled):
-        return event.merchant, event.claim_id
-    return None
+    return (event.merchant, event.claim_id) if isinstance(event, _ABOUT_A_CLAIM) else None
 
 
 @dataclass(slots=True)

@@ -6,35 +6,40 @@ is named by the number of its record. What is refused and what is a dead letter 
 """
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+
+from msgspec import Raw
+from msgspec.structs import replace
 
 from services.intake import units
 from services.intake.state import (
     AboutClaim,
+    Admission,
     Arrival,
     Bury,
     Count,
+    Decided,
     Effect,
     Emit,
     Holding,
     Note,
     OrderState,
     Output,
+    PlacedOrder,
     State,
     Terms,
+    as_placed,
+    as_received,
 )
 from services.intake.units import Spans
 from shared.events import (
-    ClaimAdmitted,
-    ClaimDecided,
     ClaimParked,
     ClaimRefusal,
     ClaimRefused,
     ClaimReviewed,
     ClaimSubmitted,
-    Order,
     OrderCancelled,
     OrderDelivered,
     OrderPlaced,
@@ -69,7 +74,7 @@ def admit(state: State, arrival: Arrival, now: datetime, terms: Terms) -> tuple[
             _cancel_order(turn, cancelled)
         case ClaimSubmitted() as claim:
             _submit(turn, claim)
-        case ClaimDecided() as decided:
+        case Decided() as decided:
             _close(turn, decided)
         case RefundSettled() as settled:
             _settle(turn, settled)
@@ -130,7 +135,7 @@ class _Turn:
 
 def _place(turn: _Turn, placed: OrderPlaced) -> None:
     digest = hashlib.blake2b(dump(placed), digest_size=16).hexdigest()
-    if turn.order.order is not None:
+    if turn.order.placed:
         if turn.order.digest == digest:
             turn.count("duplicate")
         else:
@@ -142,19 +147,22 @@ def _place(turn: _Turn, placed: OrderPlaced) -> None:
             "$.currency",
         )
         return
-    order = placed.order()
-    turn.order = replace(turn.order, order=order, digest=digest, parked=0)
+    turn.order = replace(turn.order, placed=as_placed(placed), digest=digest, parked=0)
     turn.emit(placed.contact())
     if turn.order.received_at is not None:
-        turn.emit(OrderDelivered(merchant=order.merchant, order_id=order.order_id, received_at=turn.order.received_at))
+        turn.emit(
+            OrderDelivered(merchant=placed.merchant, order_id=placed.order_id, received_at=turn.order.received_at)
+        )
     if turn.order.cancelled_at is not None:
         turn.emit(
-            OrderCancelled(merchant=order.merchant, order_id=order.order_id, cancelled_at=turn.order.cancelled_at)
+            OrderCancelled(merchant=placed.merchant, order_id=placed.order_id, cancelled_at=turn.order.cancelled_at)
         )
+    order = turn.order.order
+    assert order is not None
     _take_up(turn, order)
 
 
-def _take_up(turn: _Turn, order: Order) -> None:
+def _take_up(turn: _Turn, order: PlacedOrder) -> None:
     """The order has come: weed out what was kept for its claims and does not fit it, then take the parked claims."""
     for arrival in list(turn.waiting.values()):
         event = arrival.event
@@ -179,7 +187,7 @@ def _deliver(turn: _Turn, delivered: OrderDelivered) -> None:
         )
     else:
         turn.order = replace(turn.order, received_at=delivered.received_at)
-        if turn.order.order is not None:
+        if turn.order.placed:
             turn.emit(delivered)
 
 
@@ -188,7 +196,7 @@ def _cancel_order(turn: _Turn, cancelled: OrderCancelled) -> None:
         turn.count("duplicate")
         return
     turn.order = replace(turn.order, cancelled_at=cancelled.cancelled_at)
-    if turn.order.order is not None:
+    if turn.order.placed:
         turn.emit(cancelled)
 
 
@@ -224,7 +232,7 @@ def _submit(turn: _Turn, claim: ClaimSubmitted) -> None:
     turn.effects.append(Note(claim.merchant, claim.claim_id, f"parked: order {claim.order_id} is not known yet"))
 
 
-def _consider(turn: _Turn, claim: ClaimSubmitted, order: Order, arrival: Arrival) -> None:
+def _consider(turn: _Turn, claim: ClaimSubmitted, order: PlacedOrder, arrival: Arrival) -> None:
     """Admit a claim whose order is known, or refuse it with every error that holds."""
     ref = arrival.ref
     if _dealt_with(turn.order, claim, arrival):
@@ -244,12 +252,12 @@ def _consider(turn: _Turn, claim: ClaimSubmitted, order: Order, arrival: Arrival
     )
     turn.owners[claim.claim_id] = claim.order_id
     turn.emit(
-        ClaimAdmitted(
+        Admission(
             claim_id=claim.claim_id,
             merchant=claim.merchant,
             order_id=claim.order_id,
-            claim=claim,
-            order=order.model_copy(update={"received_at": turn.order.received_at}),
+            claim=Raw(dump(claim)),
+            order=as_received(turn.order),
             admitted_at=turn.now,
             units={line_id: list(units.numbers(spans)) for line_id, spans in reserved.items()},
         ),
@@ -272,7 +280,9 @@ def _remembering(state: OrderState, arrival: Arrival) -> OrderState:
     return replace(state, refused=(*state.refused, arrival.name)[-MOST_REFUSED:]) if arrival.name else state
 
 
-def _reserve(state: OrderState, claim: ClaimSubmitted, order: Order) -> tuple[dict[str, Spans], list[ClaimRefusal]]:
+def _reserve(
+    state: OrderState, claim: ClaimSubmitted, order: PlacedOrder
+) -> tuple[dict[str, Spans], list[ClaimRefusal]]:
     """The lowest free units of each line claimed, and what stands against that."""
     bought = {line.line_id: line.quantity for line in order.lines}
     errors: list[ClaimRefusal] = []
@@ -339,7 +349,7 @@ def _follow(turn: _Turn, event: AboutClaim) -> None:
     ]
 
 
-def _pass_on(turn: _Turn, event: AboutClaim, order: Order | None, ref: int) -> None:
+def _pass_on(turn: _Turn, event: AboutClaim, order: PlacedOrder | None, ref: int) -> None:
     """Pass on an event about an admitted claim, unless it does not fit the claim's order."""
     owner = turn.owners[event.claim_id]
     if owner != event.order_id:
@@ -356,7 +366,7 @@ def _other_order(claim_id: str, owner: str, named: str) -> str:
     return f"claim {claim_id} is about order {owner}, not about {named}"
 
 
-def _misfit(event: AboutClaim, order: Order) -> tuple[str, str] | None:
+def _misfit(event: AboutClaim, order: PlacedOrder) -> tuple[str, str] | None:
     """Why an event's amount does not fit the order's money, and the path of it; None when it does."""
     match event:
         case SellerAnswered(answer="refund_partial", amount=amount) if amount is not None:
@@ -380,7 +390,7 @@ def _settle(turn: _Turn, settled: RefundSettled) -> None:
     turn.emit(settled)
 
 
-def _close(turn: _Turn, decided: ClaimDecided) -> None:
+def _close(turn: _Turn, decided: Decided) -> None:
     """A decision frees the units of a claim rejected, cancelled or replaced; a refunded one's it takes (again)."""
     holding = turn.order.holdings.get(decided.claim_id)
     if holding is None:
@@ -394,7 +404,7 @@ def _close(turn: _Turn, decided: ClaimDecided) -> None:
     turn.order = replace(turn.order, holdings=turn.order.holdings | {decided.claim_id: closed})
 
 
-def _refunded(holding: Holding, decided: ClaimDecided) -> dict[str, Spans]:
+def _refunded(holding: Holding, decided: Decided) -> dict[str, Spans]:
     """The units that a refund covers: all lines of the claim but those that were rejected."""
     rejected = {line.line_id for line in decided.lines if line.verdict == "rejected"}
     return {line_id: spans for line_id, spans in holding.reserved.items() if line_id not in rejected}

@@ -6,9 +6,9 @@ from typing import Final
 import structlog
 
 from services.intake.desk import Letter, event_mark, item_marks
-from services.intake.state import Arrival, Bury, Count, Effect, Emit, Input, Note, Output
+from services.intake.state import Arrival, Bury, Count, Effect, Emit, Input, Note, Output, data_of, read_decided
 from shared.bus import Record, Work, order_key
-from shared.events import BadEvent, ClaimDecided, ClaimSubmitted, CustomerContact, dump, parse, topics
+from shared.events import BadEvent, ClaimDecided, ClaimSubmitted, CustomerContact, topics
 from shared.events.envelope import open_input
 
 log = structlog.get_logger(__name__)
@@ -69,14 +69,14 @@ class Mail:
         if record.type != ClaimDecided.type:
             self._work.count("ignored")
             return None
-        return Letter(Arrival(parse(ClaimDecided, record.value or b""), ref), ())
+        return Letter(Arrival(read_decided(record.value or b""), ref), ())
 
     def _emit(self, event: Output, cause: Record | None, lane: int, traceparent: str) -> None:
         claim_id: str | None = getattr(event, "claim_id", None)
         self._work.emit(
             topics.CONTACTS if isinstance(event, CustomerContact) else topics.ADMISSIONS,
             event.type,
-            dump(event),
+            data_of(event),
             key=order_key(event.merchant, event.order_id),
             subject=claim_id or event.order_id,
             cause=cause,

@@ -10,7 +10,7 @@ from typing import Final, get_args
 from services.eligibility.domain import assess
 from services.eligibility.facts import ClaimState, Told, look_again, tell
 from services.intake.desk import Desk, Letter, OrderKey, event_mark, item_marks, order_key
-from services.intake.state import Arrival, Bury, Effect, Emit, Input, OrderState
+from services.intake.state import Arrival, Bury, Effect, Emit, Input, OrderState, as_event, read_decided
 from services.refund_calculation.domain import calculate
 from services.refund_calculation.problem import Unacceptable
 from services.refund_calculation.state import Order
@@ -109,7 +109,7 @@ class Pipeline:
         for effect in effects:
             if isinstance(effect, Emit):
                 topic = ADMISSIONS if effect.event.type in TYPES_OF[ADMISSIONS] else CONTACTS
-                self._emit(topic, effect.event)
+                self._emit(topic, as_event(effect.event))
             elif isinstance(effect, Bury):
                 self.dead.append(Dead(self._topics[effect.ref], "intake", effect.reason, effect.path))
 
@@ -146,7 +146,7 @@ class Pipeline:
 
     def _read_decision(self, topic: str, event: Event) -> None:
         if isinstance(event, ClaimDecided):
-            self._judge(event, topic)
+            self._judge(read_decided(dump(event)), topic)
 
     def _assess(self, topic: str, event: Event) -> None:
         if isinstance(event, OrderDelivered):

@@ -2,14 +2,27 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from services.intake import domain
 from services.intake.desk import Desk, Letter, event_mark, item_marks, order_key
-from services.intake.state import Arrival, Bury, Count, Effect, Emit, Input, Note, OrderState, read, write
-from shared.events import ClaimAdmitted, ClaimDecided, ClaimParked, CustomerContact, parse
+from services.intake.state import (
+    Arrival,
+    Bury,
+    Count,
+    Effect,
+    Emit,
+    Input,
+    Note,
+    OrderState,
+    as_event,
+    read,
+    read_decided,
+    write,
+)
+from shared.events import ClaimAdmitted, ClaimDecided, ClaimParked, CustomerContact, Event
 from shared.events.envelope import open_input
 from tests.intake_samples import (
     HAKAGO,
@@ -33,13 +46,20 @@ PARKING = timedelta(hours=24)
 CURRENCIES = {"gejet-mall": "IRR", HAKAGO: "VND"}
 
 
+class Said(NamedTuple):
+    """An event that was emitted, and the record that it comes from."""
+
+    event: Event
+    ref: int
+
+
 class Door:
     """Intake without its database: a desk that is never cleared."""
 
     def __init__(self) -> None:
         self.desk = Desk(NOW, PARKING, CURRENCIES.get)
         self.events: dict[int, Input] = {}
-        self.emitted: list[Emit] = []
+        self.emitted: list[Said] = []
         self.buried: list[Bury] = []
         self.notes: list[Note] = []
 
@@ -47,7 +67,7 @@ class Door:
         """Take one event in, under an id of its own unless one is given; returns what came of it in short form."""
         ref = len(self.events)
         if sample.type == ClaimDecided.type:
-            letter = Letter(Arrival(parse(ClaimDecided, sample.value), ref), ())
+            letter = Letter(Arrival(read_decided(sample.value), ref), ())
         else:
             headers = {"ce_specversion": "1.0", "ce_type": sample.type, "ce_id": id or f"e-{ref}", "ce_source": "/shop"}
             envelope = open_input(sample.topic, [(k, v.encode()) for k, v in headers.items()], sample.value)
@@ -68,9 +88,10 @@ class Door:
         told: list[str] = []
         for effect in effects:
             match effect:
-                case Emit():
-                    self.emitted.append(effect)
-                    told.append(in_short(effect.event))
+                case Emit(output, ref):
+                    event = as_event(output)
+                    self.emitted.append(Said(event, ref))
+                    told.append(in_short(event))
                 case Bury(ref, _, path):
                     self.buried.append(effect)
                     told.append(f"dead {self.events[ref].type.removesuffix('.v1')} {path}")
