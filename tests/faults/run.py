@@ -32,9 +32,8 @@ from tests.faults.workload import Workload, settlement
 from tests.stack import Message, Received, Stack, eventually
 
 WAVE_SECONDS = 2.0
-RECOVERY_LIMIT = 240.0
-REST_LIMIT = 420.0
-# Both bear a machine that many share: nothing is judged by time, what takes longer is stuck.
+PATIENCE = 240.0
+"""Seconds after which what has not recovered counts as stuck: it bears a machine that many share."""
 
 
 @dataclass
@@ -47,6 +46,7 @@ class Run:
     points: tuple[str, ...] = ()
     services: tuple[str, ...] = ALL
     without: str = ""
+    patience: float = PATIENCE
     struck: list[tuple[Struck, float]] = field(default_factory=list)
     """Each fault, with the seconds from its end until a claim in each lane was decided and its customer told."""
     missed: Counter[str] = field(default_factory=Counter)
@@ -82,7 +82,7 @@ class Run:
         order = random.Random(f"{self.seed} {stream}")
         bag: list[str] = []
         for number in count():
-            if time.monotonic() > until:
+            if time.monotonic() > until or (self.without and self.stuck):
                 return
             bag = bag or order.sample(list(self.streams[stream]), len(self.streams[stream]))
             kind = bag.pop()
@@ -97,9 +97,9 @@ class Run:
         claims = {json.loads(m.value or b"")["claim_id"] for m in probes if m.topic == "claims.v1"}
         try:
             await publish_patiently(stack, probes)
-            await eventually(lambda: claims <= self.through.keys(), RECOVERY_LIMIT)
+            await eventually(lambda: claims <= self.through.keys(), self.patience)
         except AssertionError:
-            self.stuck.append(f"no claim went through for {RECOVERY_LIMIT:g} s after: {struck.kind}, {struck.what}")
+            self.stuck.append(f"claims did not go through for {self.patience:g} s after: {struck.kind}, {struck.what}")
             return
         seconds = max(0.0, max(self.through[claim] for claim in claims) - struck.over)
         self.struck.append((struck, seconds))
@@ -110,7 +110,7 @@ class Run:
         """Publish wave after wave; what is late because the broker was away is not made up for."""
         for number in count():
             began = time.monotonic()
-            if began > until:
+            if began > until or (self.without and self.stuck):
                 return number
             await publish_patiently(stack, work.wave(number))
             await asyncio.sleep(max(0.0, WAVE_SECONDS - (time.monotonic() - began)))
@@ -150,9 +150,9 @@ class Run:
 
     async def _rest(self, stack: Stack) -> None:
         try:
-            await stack.ready(REST_LIMIT)
-            await stack.quiet(REST_LIMIT)
-            await eventually(lambda: _told(stack), REST_LIMIT, every=1, why="all is published and told")
+            await stack.ready(self.patience)
+            await stack.quiet(self.patience)
+            await eventually(lambda: _told(stack), self.patience, every=1, why="all is published and told")
         except (AssertionError, StackError) as error:
             self.stuck.append(f"the stack did not come to rest: {error}")
 
@@ -173,7 +173,7 @@ async def _told(stack: Stack) -> bool:
 
 async def publish_patiently(stack: Stack, messages: Sequence[Message]) -> None:
     """Publish, again from the start when the broker was away: repeats are what the inbox is for."""
-    until = time.monotonic() + RECOVERY_LIMIT
+    until = time.monotonic() + PATIENCE
     while True:
         try:
             await stack.publish(messages)
