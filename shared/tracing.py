@@ -252,4 +252,4 @@ def _read(traceparent: str) -> tuple[int, int, int] | None:
 
 def _written(span: Span) -> str:
     context = span.get_span_context()
-    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags):02x}"
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags & 1:02x}"
