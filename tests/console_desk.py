@@ -60,7 +60,8 @@ class Console1:
         return found
 
     async def emitted(self) -> list[Outgoing]:
-        """What is in the outbox, in order."""
+        """What is in the outbox, in order, once the consumer's process has looked at what people did."""
+        await self.pipeline.tick()
         rows = await self.pool.fetch("SELECT lane, number, events, written_at FROM outbox ORDER BY lane, number")
         return [
             event
@@ -136,7 +137,7 @@ async def console(database: str, folder: Path, **settings: str) -> AsyncIterator
         await pipeline.claim(range(LANES))
         users_file(folder).write_text(_users_once(), "utf-8")
         own = ConsoleSettings.model_validate({"database": database, "console_data": folder, **settings})
-        desk = open_desk(own, pool, pipeline.unit, _shelf_once())
+        desk = open_desk(own, pool, _shelf_once())
         desk.watch.now = await desk.watch.gather()
         yield Console1(pool, pipeline, desk, make_app(desk))
     finally:

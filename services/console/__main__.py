@@ -1,24 +1,31 @@
-"""`python -m services.console`, and its two commands: `rebuild`, and `user NAME ROLE` (the password on stdin)."""
+"""`python -m services.console`, and its commands: `migrate`, `rebuild`, and `user NAME ROLE` (the password on stdin).
+
+`page` is what the console starts itself: the process that serves the page.
+"""
 
 import asyncio
 import sys
 
+import uvloop
 from aiokafka.errors import KafkaError
 from asyncpg import PostgresError
 
 from services.console.app import build
+from services.console.page import show
 from services.console.rebuild import Running, rebuild
 from services.console.settings import ConsoleSettings
 from services.console.web.users import ROLES, UsersUnfit, put
 from shared.run import main
 
-USAGE = f"usage: python -m services.console [rebuild | user NAME {'|'.join(ROLES)} < password]"
+USAGE = f"usage: python -m services.console [migrate | rebuild | user NAME {'|'.join(ROLES)} < password]"
 
 
 def command(words: list[str]) -> int:
     """Run a command; 0 when done, 1 when it could not be, 2 when it was not understood."""
     settings = ConsoleSettings()
     match words:
+        case ["page"]:
+            return uvloop.run(show())
         case ["rebuild"]:
             try:
                 tables = asyncio.run(rebuild(settings.database, settings.kafka))
@@ -45,6 +52,6 @@ def command(words: list[str]) -> int:
             return 2
 
 
-if len(sys.argv) > 1:
+if sys.argv[1:] not in ([], ["migrate"]):
     sys.exit(command(sys.argv[1:]))
 main(build)

@@ -10,8 +10,9 @@ from uuid import uuid4
 
 from services.console import queries
 from services.console.case import Case, case_of, read_all
+from services.console.errands import Doing
 from services.console.web.sessions import Session
-from shared.bus import Work, order_key
+from shared.bus import order_key
 from shared.db import Conn
 from shared.events import BadEvent, Inspection
 from shared.events.envelope import open_data
@@ -48,15 +49,13 @@ _ID_MEMBER = {
 }
 
 
-async def act(work: Work, session: Session, asked: Asked) -> str:
+async def act(doing: Doing, session: Session, asked: Asked) -> str:
     """Emit the event and write its audit row; returns the event's own id (review, answer or return id).
 
     Raises:
         Refused: the claim is not there or has moved on, somebody has acted already, or the event would not be taken.
     """
-    if not work.lanes:
-        raise Refused("problem.starting", 503)
-    found = await load_case(work.conn, asked.merchant, asked.claim_id)
+    found = await load_case(doing.conn, asked.merchant, asked.claim_id)
     if found is None:
         raise Refused("problem.no_claim", 404)
     _check(found, asked)
@@ -75,23 +74,21 @@ async def act(work: Work, session: Session, asked: Asked) -> str:
         raise Refused("problem.bad", path=bad.path, why=bad.message) from bad
     standing = f"{asked.type}:{asked.basis}"
     if asked.type != "return.received.v1" and not await queries.take(
-        work.conn, asked.merchant, asked.claim_id, standing, own_id, session.name, work.now
+        doing.conn, asked.merchant, asked.claim_id, standing, own_id, session.name, doing.now
     ):
         raise Refused("problem.taken", 409)
-    # Where traces are on the event's own span begins one; otherwise the id still ties the timeline together.
-    trace = "" if work.hops is not None else f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
-    work.emit(
+    trace = f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+    await doing.emit(
         INPUT_TOPIC_OF[asked.type],
         asked.type,
         value,
         key=order_key(asked.merchant, found.order_id),
         subject=asked.claim_id,
-        lane=work.lanes[0],
         traceparent=trace,
     )
     await queries.note(
-        work.conn,
-        work.now,
+        doing.conn,
+        doing.now,
         session.name,
         session.role,
         asked.type,

@@ -10,7 +10,7 @@ from typing import Protocol
 import asyncpg
 import structlog
 
-from services.console import store
+from services.console import errands, store
 from services.console.domain import fold, seen
 from services.console.facts import ClaimFacts
 from services.console.figures import TempoKey, change, counters, tempo, tempo_change
@@ -121,7 +121,8 @@ class Console:
                 await self._fold_alone(work, record)
 
     async def tick(self, work: Work) -> None:
-        """Nothing is due here."""
+        """Emit what people did on the page."""
+        await errands.run(work)
 
     async def background(self, pool: Pool, unit: Unit, stop: asyncio.Event) -> None:
         """Serve the page until `stop` is set."""

@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
+import httpx2
 import pytest
 
 from services.console.store import READ_MODEL
@@ -78,3 +80,44 @@ async def test_rebuilt_by_its_command_it_has_the_same_rows(servers: Servers, dat
             assert await read() == before
     finally:
         await conn.close()
+
+
+@pytest.mark.timeout(120)
+async def test_the_page_ends_with_the_process_that_folds(servers: Servers, database: str, tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    env = {
+        **os.environ,
+        "MAKEGOOD_KAFKA": servers.kafka,
+        "MAKEGOOD_DATABASE": database,
+        "MAKEGOOD_CONSOLE_PORT": str(port),
+        "MAKEGOOD_CONSOLE_DATA": str(tmp_path),
+        "MAKEGOOD_CONSOLE_ADMIN_PASSWORD": "for this test only",
+    }
+
+    async def answers() -> bool:
+        try:
+            async with httpx2.AsyncClient() as http:
+                return (await http.get(f"http://127.0.0.1:{port}/sign-in")).status_code == 200
+        except httpx2.HTTPError:
+            return False
+
+    async def is_gone() -> bool:
+        return not await answers()
+
+    async with process(env, tmp_path / "migrate.log", "migrate"):
+        pass
+    async with process(env, tmp_path / "rebuild.log", "rebuild"):  # another test's console was of the same group
+        pass
+    log = tmp_path / "log"
+    with log.open("wb") as out:
+        program = (sys.executable, "-m", "services.console")
+        running = await asyncio.create_subprocess_exec(*program, env=env, stdout=out, stderr=out)
+        try:
+            await eventually(answers, 60, every=0.2, why="the page answers")
+        finally:
+            assert running.returncode is None, await asyncio.to_thread(log.read_text)
+            running.kill()
+            await running.wait()
+    await eventually(is_gone, 20, every=0.2, why="the page has ended")

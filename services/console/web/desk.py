@@ -1,8 +1,8 @@
 """What every page works with, and how a page is answered: as HTML or as JSON, in the reader's language."""
 
 import hmac
-from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+import re
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, partial
@@ -24,7 +24,6 @@ from services.console.web.sessions import Attempts, Session
 from services.console.web.users import Role, Users
 from services.console.web.wording import Wording, choose, wording
 from shared import clock
-from shared.bus import Work
 from shared.db import Pool
 from shared.policy.book import PolicyBook
 from shared.policy.shelf import Shelf
@@ -39,13 +38,14 @@ class Desk:
 
     settings: ConsoleSettings
     pool: Pool
-    unit: Callable[[], AbstractAsyncContextManager[Work]]
     users: Users
     watch: Watch
     shelf: Shelf | None
     zone: ZoneInfo
     attempts: Attempts = field(default_factory=Attempts)
     listeners: int = 0
+    figures: dict[str, tuple[datetime, Markup, Markup]] = field(default_factory=dict)
+    """By language: the Now page's figures as they were last shown."""
 
     @property
     def book(self) -> PolicyBook:
@@ -57,6 +57,15 @@ def desk_of(request: Request) -> Desk:
     """The desk of the application."""
     desk: Desk = request.app.state.desk
     return desk
+
+
+# Dependencies are coroutines: FastAPI sends plain functions to a thread each, which costs more than they do.
+async def _desk(request: Request) -> Desk:
+    return desk_of(request)
+
+
+async def _session(request: Request) -> Session:
+    return session_of(request)
 
 
 def session_of(request: Request) -> Session:
@@ -72,10 +81,10 @@ def words_of(request: Request) -> Wording:
     return wording(choose(request.cookies.get(LANGUAGE_COOKIE), request.headers.get("accept-language", "")))
 
 
-def at_least(role: Role) -> Callable[[Request], Session]:
+def at_least(role: Role) -> Callable[[Request], Awaitable[Session]]:
     """A dependency: the session, if its role is this one or a higher one."""
 
-    def check(request: Request) -> Session:
+    async def check(request: Request) -> Session:
         session = session_of(request)
         if not session.may(role):
             raise HTTPException(403, "role")
@@ -98,8 +107,8 @@ def _same(one: str, other: str) -> bool:
     return hmac.compare_digest(one.encode(), other.encode())
 
 
-TheDesk = Annotated[Desk, Depends(desk_of)]
-Anybody = Annotated[Session, Depends(session_of)]
+TheDesk = Annotated[Desk, Depends(_desk)]
+Anybody = Annotated[Session, Depends(_session)]
 Staff = Annotated[Session, Depends(at_least("staff"))]
 Checked = Depends(checked)
 
@@ -114,10 +123,18 @@ def wants_json(request: Request) -> bool:
     return bool(request.scope.get("makegood.json"))
 
 
+_WORDS = re.compile(r"""\{\{ t\((["'])([a-z0-9_.]+)\1\) \}\}""")
+
+
 @cache
-def _environment() -> Environment:
+def _environment(language: str) -> Environment:
+    """The templates of a language, with its fixed words set in when they are compiled: looking them up for each page
+    took half of its time."""
+    words = wording(language)
+
     def load(name: str) -> str:
-        return (files("services.console.web") / "templates" / name).read_text("utf-8")
+        text = (files("services.console.web") / "templates" / name).read_text("utf-8")
+        return _WORDS.sub(lambda found: words(found[2]), text)
 
     environment = Environment(
         loader=FunctionLoader(load), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -158,11 +175,11 @@ def render(request: Request, template: str, values: Mapping[str, object]) -> str
         "digits": lambda text: _bdi(formats.digits(text, language)),
         "dec": lambda value: _bdi(formats.digits(f"{value:g}", language)),
     }
-    return _environment().get_template(template).render(context | dict(values))
+    return _environment(language).get_template(template).render(context | dict(values))
 
 
 def _bdi(value: object) -> Markup:
-    return Markup("<bdi>{}</bdi>").format(value)
+    return Markup(f"<bdi>{escape(value)}</bdi>")  # noqa: S704 - escaped
 
 
 def _when(zone: ZoneInfo, language: str, at: datetime | int | str | None) -> Markup:
@@ -170,7 +187,7 @@ def _when(zone: ZoneInfo, language: str, at: datetime | int | str | None) -> Mar
         return Markup("–")
     instant = formats.instant(at) if isinstance(at, int) else datetime.fromisoformat(at) if isinstance(at, str) else at
     text = formats.moment(instant, zone, language)
-    return Markup('<time datetime="{}"><bdi>{}</bdi></time>').format(escape(instant.isoformat()), text)
+    return Markup(f'<time datetime="{instant.isoformat()}"><bdi>{escape(text)}</bdi></time>')  # noqa: S704 - escaped
 
 
 def answer(

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from services.console import queries
+from services.console.errands import doing
 from services.console.letters import Letter, mark
 from services.console.queries import LetterGroup, Resolution
 from services.console.web import formats
@@ -128,27 +129,20 @@ async def dry_run(request: Request, desk: TheDesk, _: Staff, fingerprint: str) -
 async def redrive(request: Request, desk: TheDesk, session: Staff, fingerprint: str) -> Response:
     """Send the open letters of a kind back to the topic they were on: key, value and headers as they came, with the
     mark that only the service that refused them takes up, once. A letter that dies again comes back as a new one."""
-    async with desk.unit() as work:
-        if not work.lanes:
-            raise HTTPException(503, "starting")
-        open_ones = await queries.letters(work.conn, fingerprint, only_open=True, limit=AT_ONCE, lock=True)
+    async with doing(desk.pool) as deed:
+        open_ones = await queries.letters(deed.conn, fingerprint, only_open=True, limit=AT_ONCE, lock=True)
         found = []
         for letter, _ in open_ones:
             if (to := mark(letter)) is None:
                 continue
             found.append(letter)
-            work.emit_raw(
-                letter.origin_topic,
-                to.lane,
-                key=letter.key,
-                value=letter.value,
-                headers=marked(letter.headers, to),
-                lane=work.lanes[0],
+            await deed.emit_raw(
+                letter.origin_topic, to.lane, key=letter.key, value=letter.value, headers=marked(letter.headers, to)
             )
-        await queries.resolve(work.conn, found, "redriven", session.name, "", work.now)
+        await queries.resolve(deed.conn, found, "redriven", session.name, "", deed.now)
         await queries.note(
-            work.conn,
-            work.now,
+            deed.conn,
+            deed.now,
             session.name,
             session.role,
             "redrive",

@@ -4,11 +4,12 @@ import json
 from collections.abc import AsyncIterator
 
 from fastapi import APIRouter, HTTPException, Request
+from markupsafe import Markup
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.responses import RedirectResponse, Response
 
 from services.console.watch import Now
-from services.console.web.desk import Anybody, TheDesk, answer, both, render
+from services.console.web.desk import Anybody, TheDesk, answer, both, desk_of, render, words_of
 
 router = APIRouter(tags=["now"])
 
@@ -29,7 +30,8 @@ async def now_page(request: Request, desk: TheDesk, _: Anybody) -> Response:
     found = desk.watch.now or await desk.watch.wait(None)
     if found is None:
         raise HTTPException(503, "starting")
-    return answer(request, "now.html", found, {"series": series(found)})
+    act, figures = shown(request, found)
+    return answer(request, "now.html", found, {"act": act, "figures": figures})
 
 
 @router.get("/now/live", response_model=None)
@@ -49,15 +51,24 @@ async def _events(request: Request, desk: TheDesk) -> AsyncIterator[ServerSentEv
             if found is None:
                 continue
             seen = found.at
-            act = render(request, "_act.html", {"page": found})
+            act, figures = shown(request, found)
             if act != told:
                 told = act
                 yield ServerSentEvent(act, event="act")
-            yield ServerSentEvent(
-                render(request, "_figures.html", {"page": found, "series": series(found)}), event="figures"
-            )
+            yield ServerSentEvent(figures, event="figures")
     finally:
         desk.listeners -= 1
+
+
+def shown(request: Request, now: Now) -> tuple[Markup, Markup]:
+    """What must be acted on, and the figures, as HTML: rendered once a second and language, for everybody who looks."""
+    desk, language = desk_of(request), words_of(request).language
+    kept = desk.figures.get(language)
+    if kept is None or kept[0] != now.at:
+        act = render(request, "_act.html", {"page": now})
+        figures = render(request, "_figures.html", {"page": now, "series": series(now)})
+        kept = desk.figures[language] = (now.at, Markup(act), Markup(figures))  # noqa: S704 - templates escape
+    return kept[1:]
 
 
 def series(now: Now) -> str:

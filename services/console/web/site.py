@@ -1,10 +1,8 @@
-"""The web application: routes, gate, errors; and serving it beside the consumer."""
+"""The web application: routes, gate, errors; and serving it."""
 
 import asyncio
 import secrets
 import socket
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from importlib.resources import files
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -26,7 +24,6 @@ from services.console.web import audit, claim, claims, letters, now, policies, s
 from services.console.web.desk import Desk, render, wants_json
 from services.console.web.gate import Gate
 from services.console.web.users import open_users, password_file
-from shared.bus import LaneLost, Work
 from shared.bus.pipeline import INFRASTRUCTURE
 from shared.db import Pool, connect
 from shared.health import HealthServer
@@ -57,7 +54,7 @@ def make_app(desk: Desk) -> FastAPI:
     app.mount("/static", StaticFiles(directory=static), name="static")
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_bad_request)
-    for error in (LaneLost, TimeoutError, *INFRASTRUCTURE):
+    for error in (TimeoutError, *INFRASTRUCTURE):
         app.add_exception_handler(error, _on_not_now)
     # Only the way to an identity provider and back needs it: state, nonce, verifier.
     app.add_middleware(
@@ -97,49 +94,40 @@ async def _on_not_now(request: Request, error: Exception) -> Response:
     return _error(request, 503, "not now, try again")
 
 
-class Page:
-    """Serves the page until it is told to stop: the console's `background`."""
+async def serve(settings: ConsoleSettings, stop: asyncio.Event) -> None:
+    """Listen, watch, serve until `stop`.
 
-    def __init__(self, settings: ConsoleSettings) -> None:
-        self._settings = settings
-
-    async def __call__(
-        self, pool: Pool, unit: Callable[[], AbstractAsyncContextManager[Work]], stop: asyncio.Event
-    ) -> None:
-        """Listen, watch, serve. The page has connections of its own, so that readers never hold up the read model."""
-        settings = self._settings
-        listener = _listen(settings)
-        own = await connect(settings.database, WEB_CONNECTIONS, application=f"console-web-{settings.replica}")
-        try:
-            desk = await asyncio.to_thread(open_desk, settings, own, unit)
-            watching = asyncio.create_task(desk.watch.run(stop))
-            config = uvicorn.Config(
-                make_app(desk),
-                log_config=None,
-                access_log=False,
-                lifespan="off",
-                server_header=False,
-                proxy_headers=settings.console_https,
-                timeout_graceful_shutdown=3,
-            )
-            server = HealthServer(config)
-            serving = asyncio.create_task(server.serve(sockets=[listener]))
-            log.info("console_serving", address=f"http://{settings.console_host}:{listener.getsockname()[1]}")
-            await asyncio.wait({serving, asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
-            server.should_exit = True
-            await serving
-            await watching
-        finally:
-            listener.close()
-            await _close(own)
+    Raises:
+        OSError: it cannot listen.
+    """
+    listener = _listen(settings)
+    pool = await connect(settings.database, WEB_CONNECTIONS, application=f"console-web-{settings.replica}")
+    try:
+        desk = await asyncio.to_thread(open_desk, settings, pool)
+        watching = asyncio.create_task(desk.watch.run(stop))
+        config = uvicorn.Config(
+            make_app(desk),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            proxy_headers=settings.console_https,
+            timeout_graceful_shutdown=3,
+        )
+        server = HealthServer(config)
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        log.info("console_serving", address=f"http://{settings.console_host}:{listener.getsockname()[1]}")
+        await asyncio.wait({serving, asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        await serving
+        stop.set()
+        await watching
+    finally:
+        listener.close()
+        await _close(pool)
 
 
-def open_desk(
-    settings: ConsoleSettings,
-    pool: Pool,
-    unit: Callable[[], AbstractAsyncContextManager[Work]],
-    shelf: Shelf | None = None,
-) -> Desk:
+def open_desk(settings: ConsoleSettings, pool: Pool, shelf: Shelf | None = None) -> Desk:
     """Put the desk together: users, policies (`shelf`, or those that come with the package), the watch."""
     given = settings.console_admin_password
     users, made = open_users(settings.console_data, None if given is None else given.get_secret_value())
@@ -149,7 +137,7 @@ def open_desk(
     health = {name.strip(): address.strip().rstrip("/") for name, _, address in pairs}
     watch = Watch(pool, settings.kafka, health, settings.console_stuck_seconds)
     zone = ZoneInfo(settings.console_time_zone)
-    return Desk(settings, pool, unit, users, watch, shelf or open_shelf(), zone)
+    return Desk(settings, pool, users, watch, shelf or open_shelf(), zone)
 
 
 def open_shelf() -> Shelf | None:

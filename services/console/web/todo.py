@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from services.console import queries
 from services.console.actions import Asked, Refused, act, inspection, load_case, reviewed
 from services.console.domain import basis_of_action
+from services.console.errands import doing
 from services.console.facts import ClaimFacts
 from services.console.queries import ClaimBrief
 from services.console.web.claim import show
@@ -175,8 +176,8 @@ async def goods_returned(
 async def _perform(request: Request, desk: Desk, session: Session, asked: Asked, given: dict[str, str]) -> Response:
     """One transaction: the event in the outbox, the audit row, and the mark that the claim was acted on."""
     try:
-        async with desk.unit() as work:
-            event_id = await act(work, session, asked)
+        async with doing(desk.pool) as deed:
+            event_id = await act(deed, session, asked)
     except Refused as refused:
         if wants_json(request):
             return JSONResponse({"error": refused.key, **refused.values}, refused.status)

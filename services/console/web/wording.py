@@ -1,12 +1,12 @@
 """The page's words in each language: one YAML file a language, the same keys in all."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 
 import yaml
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from services.console.web.formats import LANGUAGES, RTL
 
@@ -17,21 +17,28 @@ class Wording:
 
     language: str
     words: Mapping[str, str]
+    _escaped: dict[str, Markup] = field(init=False, repr=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # Once here, not at each of the hundreds of places of each page.
+        self._escaped.update({key: escape(text) for key, text in self.words.items()})
 
     @property
     def direction(self) -> str:
         """Value of the `dir` attribute."""
         return "rtl" if self.language in RTL else "ltr"
 
-    def __call__(self, key: str, **values: str) -> str:
+    def __call__(self, key: str, **values: str) -> Markup:
         """The words for a key, with values set in (escaped unless they are markup). Raises `KeyError` for a key that is
         not there."""
-        text = self.words[key]
-        return Markup(text).format(**values) if values else text  # noqa: S704 - our own words
+        text = self._escaped[key]
+        if not values:
+            return text
+        return Markup(str.format(text, **{name: escape(value) for name, value in values.items()}))  # noqa: S704 - escaped
 
     def code(self, group: str, code: str) -> str:
         """The name of a code of the contract; a code from the future is shown as it is."""
-        return self.words.get(f"{group}.{code}", code)
+        return self._escaped.get(f"{group}.{code}", code)
 
 
 @cache
