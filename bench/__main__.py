@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
+import uvloop
 from rich.console import Console
 
 from bench import handlers as handlers_
-from bench import machine, ours, references
+from bench import machine, mails, ours, references
 from bench.measure import Run
 from bench.profile import profiled
 from bench.references import NotRun, Way
@@ -135,6 +136,8 @@ def handlers(
     for name in service or handlers_.SERVICES:
         for cost in asyncio.run(handlers_.measured(topics, [name], 1 if profile else rounds, profile=profile)):
             print(cost.line())
+        if name == "notification":
+            print(uvloop.run(mails.measured(topics, 1 if profile else rounds, profile=profile)).line())
 
 
 @contextmanager

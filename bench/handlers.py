@@ -14,7 +14,8 @@ import secrets
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import import_module
@@ -37,7 +38,7 @@ from shared.bus.pipeline import Pipeline, Service
 from shared.bus.record import Record
 from shared.bus.relay import Relay
 from shared.bus.work import Work
-from shared.db import connect, migrate
+from shared.db import Pool, connect, migrate
 from shared.events.topics import TOPICS
 from shared.run import calm_collector
 
@@ -210,17 +211,66 @@ class _Then:
         return self.at
 
 
+class Replay:
+    """A service on a database of its own, fed with recorded batches; what it emits is kept."""
+
+    def __init__(self, service: Service, pool: Pool) -> None:
+        self.service = service
+        self.pool = pool
+        self.relay = _Recorder()
+        self.pipeline = Pipeline(service, pool, self.relay)
+        self._then = _Then()
+
+    @classmethod
+    @asynccontextmanager
+    async def into(cls, service: Service, dsn: str) -> AsyncIterator["Replay"]:
+        """Migrate the database, claim all lanes, and let the clock stand where the recording is."""
+        pool = await connect(dsn, 2, application=service.name)
+        try:
+            await migrate(pool, ["shared.bus", f"services.{_PART[service.name]}"])
+            replay = cls(service, pool)
+            replay.pipeline.lanes_in_all = LANES
+            await replay.pipeline.claim(range(LANES))
+            clock._clock = replay._then  # type: ignore[assignment]
+            calm_collector()
+            yield replay
+        finally:
+            await pool.close()
+
+    async def feed(self, raws: Sequence[Raw]) -> None:
+        """Give the service what it reads of these, batch by batch."""
+        mine = [raw for raw in raws if raw.topic in self.service.topics]
+        for at in range(0, len(mine), BATCH):
+            batch = mine[at : at + BATCH]
+            self._then.at = datetime.fromtimestamp(batch[-1].timestamp / 1000, UTC)
+            await self.pipeline.process([Record.of(raw) for raw in batch], _no_seek)
+
+    async def postgres_seconds(self) -> float:
+        """CPU seconds of the backends of this database."""
+        async with self.pool.acquire() as one:
+            rows = await one.fetch("SELECT pid FROM pg_stat_activity WHERE datname = current_database()")
+        return sum(machine.cpu_seconds(row["pid"]) for row in rows)
+
+
+@asynccontextmanager
+async def postgres_in(root: Path) -> AsyncIterator[tuple[Postgres, str]]:
+    """A Postgres server of our own, and the password of its databases."""
+    os.chmod(root, 0o755)  # noqa: PTH101, S103 - Postgres runs as another user
+    secret = secrets.token_hex(8)
+    server = Postgres(
+        folder=root / "postgres", logs=root, password=secret, port=Ports(root / "ports.json").take("postgres")
+    )
+    await server.start(lambda _: None)
+    try:
+        yield server, secret
+    finally:
+        await server.stop()
+
+
 async def measured(recording: Recording, services: Sequence[str], rounds: int, *, profile: bool = False) -> list[Cost]:
     """The least of some rounds for each service; each round starts from an empty database."""
     with tempfile.TemporaryDirectory(prefix="makegood-", ignore_cleanup_errors=True) as folder:
-        root = Path(folder)
-        os.chmod(root, 0o755)  # noqa: PTH101, S103 - Postgres runs as another user
-        secret = secrets.token_hex(8)
-        server = Postgres(
-            folder=root / "postgres", logs=root, password=secret, port=Ports(root / "ports.json").take("postgres")
-        )
-        await server.start(lambda _: None)
-        try:
+        async with postgres_in(Path(folder)) as (server, secret):
             best: dict[str, Cost] = {}
             for number in range(rounds):
                 for name in services:
@@ -229,39 +279,20 @@ async def measured(recording: Recording, services: Sequence[str], rounds: int, *
                     if name not in best or cost.python_us < best[name].python_us:
                         best[name] = cost
             return list(best.values())
-        finally:
-            await server.stop()
 
 
 async def _replayed(recording: Recording, name: str, dsn: str, *, profile: bool) -> Cost:
     service = _Timed(import_module(f"services.{_PART[name]}.app").build())
-    pool = await connect(dsn, 2, application=name)
-    await migrate(pool, ["shared.bus", f"services.{_PART[name]}"])
-    relay = _Recorder()
-    pipeline = Pipeline(service, pool, relay)
-    pipeline.lanes_in_all = LANES
-    await pipeline.claim(range(LANES))
-    clock._clock = then = _Then()  # type: ignore[assignment]
-    calm_collector()
-    await _feed(pipeline, service, then, recording.before)
-    service.seconds = 0.0
-    async with pool.acquire() as one:
-        pids = [
-            r["pid"] for r in await one.fetch("SELECT pid FROM pg_stat_activity WHERE datname = current_database()")
-        ]
-    at_first, began = _seconds(pids), time.process_time()
-    profiler = cProfile.Profile() if profile else None
-    if profiler is not None:
-        profiler.enable()
-    await _feed(pipeline, service, then, recording.after)
-    if profiler is not None:
-        profiler.disable()
-        pstats.Stats(profiler).sort_stats("tottime").print_stats(45)
-    spent, postgres = time.process_time() - began, _seconds(pids) - at_first
-    await pool.close()
+    async with Replay.into(service, dsn) as replay:
+        await replay.feed(recording.before)
+        service.seconds = 0.0
+        at_first, began = await replay.postgres_seconds(), time.process_time()
+        with profiled(profile):
+            await replay.feed(recording.after)
+        spent, postgres = time.process_time() - began, await replay.postgres_seconds() - at_first
     digest = hashlib.blake2b(digest_size=6)
     emitted = 0
-    for row in relay.rows:
+    for row in replay.relay.rows:
         for event in row.events:
             emitted += 1
             digest.update(repr((row.lane, event.topic, event.type, event.key, event.value)).encode())
@@ -269,20 +300,19 @@ async def _replayed(recording: Recording, name: str, dsn: str, *, profile: bool)
     return Cost(name, spent * us, service.seconds * us, postgres * us, emitted, digest.hexdigest())
 
 
-async def _feed(pipeline: Pipeline, service: _Timed, then: _Then, raws: Sequence[Raw]) -> None:
-    mine = [raw for raw in raws if raw.topic in service.topics]
-    for at in range(0, len(mine), BATCH):
-        batch = mine[at : at + BATCH]
-        then.at = datetime.fromtimestamp(batch[-1].timestamp / 1000, UTC)
-        await pipeline.process([Record.of(raw) for raw in batch], _no_seek)
-
-
-def _seconds(pids: Iterable[int]) -> float:
-    return sum(machine.cpu_seconds(pid) for pid in pids)
+@contextmanager
+def profiled(wanted: bool) -> Iterator[None]:
+    """Print cProfile's table of what is done meanwhile."""
+    if not wanted:
+        yield
+        return
+    with cProfile.Profile() as profiler:
+        yield
+    pstats.Stats(profiler).sort_stats("tottime").print_stats(45)
 
 
 def _no_seek(topic: str, partition: int, offset: int) -> None:
     raise AssertionError(f"a gap in the recording: {topic}/{partition} at {offset}")
 
 
-__all__ = ["Cost", "Recording", "measured", "recording_in"]
+__all__ = ["Cost", "Recording", "Replay", "measured", "postgres_in", "profiled", "recording_in"]

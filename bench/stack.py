@@ -127,7 +127,7 @@ async def running(
 ) -> AsyncIterator[BenchStack]:
     """A stack with its services ready, and `extra` ones; stopped at the end."""
     folder = DataFolder.at(data)
-    sink, address = await _start_sink()
+    sink, address = await started_sink()
     plan = Plan(
         data=folder, services=(*SERVICES, *extra), smtp=address, env={"MAKEGOOD_LOG_LEVEL": "warning", **(env or {})}
     )
@@ -145,7 +145,8 @@ async def running(
         await sink.wait()
 
 
-async def _start_sink() -> tuple[asyncio.subprocess.Process, str]:
+async def started_sink() -> tuple[asyncio.subprocess.Process, str]:
+    """A mail sink that ends with us, and its address."""
     sink = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench.sink", str(os.getpid()), stdout=asyncio.subprocess.PIPE
     )
