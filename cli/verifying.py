@@ -270,4 +270,4 @@ class _Calculation:
         return outputs[0].at
 
     def mark(self, state: Order) -> str:
-        return encode(state)
+        return encode(state).hex()

@@ -13,8 +13,10 @@ all, it is spread by what they cost before the code, then before any discount, t
 to something. Shipping paid to the carrier (`collect`) was not paid to the shop and is 0 here.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from msgspec import Struct
 
 from shared.money import apportion, minor
 
@@ -37,8 +39,6 @@ class PlacedLine(Protocol):
     def unit_price(self) -> str: ...
     @property
     def discount(self) -> str: ...
-    @property
-    def gift(self) -> bool: ...
 
 
 class PlacedShipping(Protocol):
@@ -74,14 +74,16 @@ class PlacedOrder(Protocol):
     def payments(self) -> Sequence[PlacedPayment]: ...
 
 
-def _part(total: int, quantity: int, units: Iterable[int], after: int = 0) -> int:
+def _part(total: int, quantity: int, units: Sequence[int], after: int = 0) -> int:
     """What `units` have of a line's `total`: even shares, one more for each of the first `total % quantity` units
     `after` the one of that number."""
     even, more = divmod(total, quantity)
+    if more == 0:
+        return even * len(units)
     return sum(even + (after < unit <= after + more) for unit in units)
 
 
-class LedgerLine(NamedTuple):
+class LedgerLine(Struct, frozen=True, array_like=True, gc=False):
     """One order line in minor units. `discount` and `code` are what was taken off the whole line, `shipping` and `fee`
     its shares; the `_by_units` pair is the other reading of the register's `share-key`."""
 
@@ -102,9 +104,12 @@ class LedgerLine(NamedTuple):
 
     def value(self, units: Sequence[int]) -> int:
         """What was paid for `units`: their price less their shares of the line's discount and of the code."""
-        off = _part(self.discount, self.quantity, units)
-        off += _part(self.code, self.quantity, units, self._code_after())
-        return self.unit_price * len(units) - off
+        value = self.unit_price * len(units)
+        if self.discount:
+            value -= _part(self.discount, self.quantity, units)
+        if self.code:
+            value -= _part(self.code, self.quantity, units, self._code_after())
+        return value
 
     def _code_after(self) -> int:
         """The last unit that cannot bear an odd one of the code beside its odd one of the line's discount, else 0."""
@@ -112,7 +117,7 @@ class LedgerLine(NamedTuple):
         return odd if self.unit_price - discount - 1 <= self.code // self.quantity else 0
 
 
-class Ledger(NamedTuple):
+class Ledger(Struct, frozen=True, array_like=True, gc=False):
     """The order in minor units of `currency`. `deposit`: the sum of its payments = of its lines, shipping and fee."""
 
     currency: str

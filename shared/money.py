@@ -61,6 +61,8 @@ def minor(amount: str, currency: str) -> int:
     Raises `MoneyError` for exponents, thousands marks, blanks, a plus sign and too many decimals.
     """
     places = decimals(currency)
+    if amount.isascii() and amount.isdecimal():  # most amounts are whole, and a regular expression costs more
+        return int(amount) * _SCALE[places]
     match = _AMOUNT.fullmatch(amount)
     if match is None:
         raise MoneyError(f"{amount!r} is not a plain decimal number")
@@ -74,11 +76,9 @@ def minor(amount: str, currency: str) -> int:
 def text(minor: int, currency: str) -> str:
     """1230, `"USD"` → `"12.30"`; 11700000, `"IRR"` → `"11700000"`. A zero is `"0"` in every currency."""
     places = decimals(currency)
-    if minor == 0:
-        return "0"
+    if minor == 0 or places == 0:
+        return str(minor)
     sign, units = ("-", -minor) if minor < 0 else ("", minor)
-    if places == 0:
-        return f"{sign}{units}"
     whole, fraction = divmod(units, _SCALE[places])
     return f"{sign}{whole}.{fraction:0{places}d}"
 
@@ -94,13 +94,13 @@ def apportion(total: int, weights: Sequence[int]) -> list[int]:
     `total` and every weight are ≥ 0. Weights that are all 0 can carry only a total of 0; anything else, and any
     negative, raises `ValueError`: a caller has to say where such money belongs.
     """
-    if total < 0 or any(weight < 0 for weight in weights):
+    if total < 0 or min(weights, default=0) < 0:
         raise ValueError("neither the total nor a weight may be negative")
+    if total == 0:
+        return [0] * len(weights)
     whole = sum(weights)
     if whole == 0:
-        if total:
-            raise ValueError("nothing to spread over: every weight is 0")
-        return [0] * len(weights)
+        raise ValueError("nothing to spread over: every weight is 0")
     shares = [total * weight // whole for weight in weights]
     left = total - sum(shares)
     if left:

@@ -4,16 +4,17 @@ Pure, and blind to what became of the order's other claims but for what `Past` s
 every eligible claim with it; the policy loader runs the worked examples through it; whoever shows amounts asks it.
 """
 
-from collections.abc import Iterator, Mapping
-from itertools import product
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Literal, NamedTuple, assert_never
+from typing import Literal, assert_never
+
+from msgspec import Struct
 
 from shared import money
-from shared.events.parts import Alternative, BreakdownKind, Payer, ReadingShown
+from shared.events.parts import BreakdownKind, Payer
 from shared.ledger import Ledger, Units
 from shared.policy.model import Policy
-from shared.policy.rules import Cap, Cost, Fee, MoneyRule, Share, Situation
+from shared.policy.rules import Cap, Fee, MoneyRule, Share, Situation
 
 ITEMS: tuple[BreakdownKind, ...] = (
     "goods",
@@ -30,7 +31,7 @@ class PricingError(ValueError):
     """A claim that the policy's money rules cannot price: the seller's amount is missing or in a strange currency."""
 
 
-class Named(NamedTuple):
+class Named(Struct, frozen=True, gc=False):
     """The amount that a seller named: a decimal string of `currency`; `rate` is the order's `exchange.rate` when that
     is not the order's currency."""
 
@@ -39,14 +40,14 @@ class Named(NamedTuple):
     rate: str | None = None
 
 
-class Past(NamedTuple):
+class Past(Struct, frozen=True, gc=False):
     """What the order's other claims have left: the fee that they have borne, and what of an item was given already."""
 
     fee_borne: int = 0
     given: Mapping[BreakdownKind, int] = MappingProxyType({})
 
 
-class Claimed(NamedTuple):
+class Claimed(Struct, frozen=True, gc=False):
     """What is priced. `whole`: with it, every unit of the order that cost anything is claimed for this reason."""
 
     reason: str
@@ -56,7 +57,7 @@ class Claimed(NamedTuple):
     whole: bool = False
 
 
-class Item(NamedTuple):
+class Item(Struct, frozen=True, array_like=True, gc=False):
     """One entry of a breakdown in minor units, negative where it is kept; never 0."""
 
     amount: int
@@ -67,7 +68,7 @@ class Item(NamedTuple):
 Items = Mapping[BreakdownKind, Item]
 
 
-class Applied(NamedTuple):
+class Applied(Struct, frozen=True, gc=False):
     """A money rule that took part, and what it did beyond its wording (empty where nothing)."""
 
     rule: str
@@ -75,7 +76,7 @@ class Applied(NamedTuple):
     note: str = ""
 
 
-class Priced(NamedTuple):
+class Priced(Struct, frozen=True, gc=False):
     """A refund under one set of readings. `below_zero` names the entry under which a person must look at it: the fee
     would have taken more than there was, so that it takes all and the refund is 0."""
 
@@ -89,7 +90,23 @@ class Priced(NamedTuple):
         return total(self.items)
 
 
-class Weighed(NamedTuple):
+class Alternative(Struct, frozen=True, gc=False):
+    """What one reading of an open point comes to, as `shared.events.Alternative` has it."""
+
+    reading: str
+    result: str
+    amount: str | None
+
+
+class ReadingShown(Struct, frozen=True, gc=False):
+    """An open point with all its readings, as `shared.events.ReadingShown` has it."""
+
+    entry: str
+    chosen: str | None
+    alternatives: tuple[Alternative, ...]
+
+
+class Weighed(Struct, frozen=True, gc=False):
     """A refund under every reading of the open points that it depends on: `priced` as chosen, `shown` each reading with
     its amount, `refers` the entry under which a person must choose, or None where it is decided."""
 
@@ -98,9 +115,12 @@ class Weighed(NamedTuple):
     refers: str | None
 
 
+_NO_PAST = Past()
+
+
 def total(items: Items) -> int:
     """What the items add up to."""
-    return sum(item.amount for item in items.values())
+    return sum([item.amount for item in items.values()])
 
 
 def percentage(ratio: tuple[int, int], amount: int) -> int:
@@ -119,20 +139,7 @@ def price(
 
     Raises `PricingError` where a rule asks for a seller's amount that is missing or cannot be converted.
     """
-    draft = _Draft(policy, ledger, claimed, past or Past())
-    for rule in policy.money_rules(claimed.reason, claimed.situation, readings):
-        match rule:
-            case Share():
-                draft.share(rule)
-            case Fee():
-                draft.fee(rule)
-            case Cap():
-                draft.cap(rule)
-            case Cost():
-                continue
-            case _:
-                assert_never(rule)
-    return draft.priced()
+    return _priced(policy.money_rules(claimed.reason, claimed.situation, readings), ledger, claimed, past)
 
 
 def weigh(policy: Policy, ledger: Ledger, claimed: Claimed, past: Past | None = None) -> Weighed:
@@ -142,19 +149,19 @@ def weigh(policy: Policy, ledger: Ledger, claimed: Claimed, past: Past | None = 
     takes a refund below 0, `refers` says under which entry.
     """
     scale = _Scale(policy, ledger, claimed, past)
-    amounts = {
-        name: {reading: scale.under({name: reading}).total for reading in policy.register_[name].readings}
-        for name in scale.base
-    }
     priced, refers, differ = scale.settle()
-    shown = [
-        _shown(name, None if name in differ else chosen, _told(amounts[name], refers), ledger.currency)
-        for name, chosen in scale.base.items()
-    ]
-    if refers is not None and refers not in scale.base:
+    shown = []
+    for point in scale.tariff.points:
+        # What a single reading gives is not known while another entry is for a person to choose.
+        known = refers is None or len(point.readings) > 1
+        alternatives = tuple(
+            [Alternative(reading, "refund", scale.amount(way) if known else None) for reading, way in point.readings]
+        )
+        shown.append(ReadingShown(point.entry, None if point.entry in differ else point.base, alternatives))
+    if refers is not None and all(refers != point.entry for point in scale.tariff.points):
         entry = policy.register_.get(refers)
-        kept = dict.fromkeys(entry.readings if entry is not None else ("nothing",), 0)
-        shown.insert(0, _shown(refers, None, kept, ledger.currency))
+        kept = entry.readings if entry is not None else ("nothing",)
+        shown.insert(0, ReadingShown(refers, None, tuple(Alternative(reading, "refund", "0") for reading in kept)))
     return Weighed(priced, tuple(shown), refers)
 
 
@@ -166,37 +173,40 @@ def settle(policy: Policy, ledger: Ledger, claimed: Claimed, past: Past | None =
 
 
 class _Scale:
-    """A claim priced under readings of the entries that its money rules depend on, each set of readings once. `base`:
-    those entries in the register's order, each with its reading unless another is named."""
+    """A claim priced in the ways that its tariff has, each at most once."""
 
     def __init__(self, policy: Policy, ledger: Ledger, claimed: Claimed, past: Past | None) -> None:
-        self._policy = policy
+        self.tariff = policy.plan(claimed.reason).tariff(claimed.situation)
         self._ledger = ledger
         self._claimed = claimed
         self._past = past
-        self._done: dict[tuple[str, ...], Priced] = {}
-        register = policy.register_
-        entries = _entries(policy, claimed)
-        self.base = {name: register[name].chosen or next(iter(register[name].readings)) for name in entries}
+        self._done: dict[int, Priced] = {}
+        self._amounts: dict[int, str] = {}
 
-    def under(self, changes: Mapping[str, str]) -> Priced:
-        """The refund under `base` with these readings in it."""
-        readings = {**self.base, **changes}
-        key = tuple(readings.values())
-        if key not in self._done:
-            self._done[key] = price(self._policy, self._ledger, self._claimed, self._past, readings)
-        return self._done[key]
+    def priced(self, way: int) -> Priced:
+        """The refund in this way."""
+        found = self._done.get(way)
+        if found is None:
+            found = self._done[way] = _priced(self.tariff.ways[way], self._ledger, self._claimed, self._past)
+        return found
 
-    def settle(self) -> tuple[Priced, str | None, tuple[str, ...]]:
+    def amount(self, way: int) -> str:
+        """The refund in this way as it is written."""
+        found = self._amounts.get(way)
+        if found is None:
+            found = self._amounts[way] = money.text(self.priced(way).total, self._ledger.currency)
+        return found
+
+    def settle(self) -> tuple[Priced, str | None, Sequence[str]]:
         """The refund as chosen, the entry under which a person must choose, and all entries on which it depends."""
-        open_ = [name for name in self.base if self._policy.register_[name].on_difference == "review"]
-        every = {
-            readings: self.under(dict(zip(open_, readings, strict=True)))
-            for readings in product(*(self._policy.register_[name].readings for name in open_))
-        }
+        tariff = self.tariff
+        base = self.priced(tariff.base)
+        if not tariff.open:
+            return base, base.below_zero, ()
+        every = {readings: self.priced(way) for readings, way in tariff.combinations}
         below_zero = next((one.below_zero for one in every.values() if one.below_zero), None)
-        differ = tuple(name for place, name in enumerate(open_) if _matters(place, every))
-        return self.under({}), below_zero or next(iter(differ), None), differ
+        differ = [name for place, name in enumerate(tariff.open) if _matters(place, every)]
+        return base, below_zero or next(iter(differ), None), differ
 
 
 def _matters(place: int, every: Mapping[tuple[str, ...], Priced]) -> bool:
@@ -207,36 +217,28 @@ def _matters(place: int, every: Mapping[tuple[str, ...], Priced]) -> bool:
     return any(len(found) > 1 for found in amounts.values())
 
 
-def _told(amounts: Mapping[str, int], refers: str | None) -> Mapping[str, int | None]:
-    """The amounts of an entry's readings; of a single reading none while it is not known what the refund will be."""
-    return dict.fromkeys(amounts) if refers is not None and len(amounts) == 1 else amounts
-
-
-def _shown(entry: str, chosen: str | None, amounts: Mapping[str, int | None], currency: str) -> ReadingShown:
-    alternatives = [
-        Alternative(reading=reading, result="refund", amount=None if amount is None else money.text(amount, currency))
-        for reading, amount in amounts.items()
-    ]
-    return ReadingShown(entry=entry, chosen=chosen, alternatives=alternatives)
-
-
-def _entries(policy: Policy, claimed: Claimed) -> tuple[str, ...]:
-    """The open points that rules about this claim's money depend on, in the register's order."""
-    used = {entry for rule in _pricing_rules(policy, claimed) for entry in rule.under}
-    return tuple(name for name in policy.register_ if name in used)
-
-
-def _pricing_rules(policy: Policy, claimed: Claimed) -> Iterator[MoneyRule]:
-    for rule in policy.plan(claimed.reason).priced:
-        if not isinstance(rule, Cost) and rule.when.holds(claimed.situation):
-            yield rule
+def _priced(rules: Sequence[MoneyRule], ledger: Ledger, claimed: Claimed, past: Past | None) -> Priced:
+    draft = _Draft(ledger, claimed, past or _NO_PAST)
+    for rule in rules:
+        # Told apart by their kinds: `isinstance` of models asks their metaclass, which costs as much as pricing.
+        match rule.kind:
+            case "share":
+                draft.share(rule)
+            case "fee":
+                draft.fee(rule)
+            case "cap":
+                draft.cap(rule)
+            case "cost":
+                continue
+            case _:
+                assert_never(rule)
+    return draft.priced()
 
 
 class _Draft:
     """A refund in the making: rules are applied in the policy's order."""
 
-    def __init__(self, policy: Policy, ledger: Ledger, claimed: Claimed, past: Past) -> None:
-        self._policy = policy
+    def __init__(self, ledger: Ledger, claimed: Claimed, past: Past) -> None:
         self._ledger = ledger
         self._claimed = claimed
         self._past = past
@@ -311,10 +313,15 @@ class _Draft:
 
     def _left_of_order(self, item: BreakdownKind) -> int:
         ledger = self._ledger
-        whole = {"goods": ledger.value(ledger.whole()), "shipping": ledger.shipping, "transaction_fee": ledger.fee}
-        if item not in whole:
+        if item == "goods":
+            whole = ledger.value(ledger.whole())
+        elif item == "shipping":
+            whole = ledger.shipping
+        elif item == "transaction_fee":
+            whole = ledger.fee
+        else:
             raise PricingError(f"an order has no {item} to give back")
-        return max(0, whole[item] - self._past.given.get(item, 0))
+        return max(0, whole - self._past.given.get(item, 0))
 
     def _of_answer(self) -> int:
         named, currency = self._claimed.named, self._ledger.currency

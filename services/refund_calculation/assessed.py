@@ -3,35 +3,49 @@ referral where the money shows that a person must decide."""
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
+
+from msgspec.structs import replace
 
 from services.refund_calculation.deciding import Step, Verdict, conflicts, decide, fits
 from services.refund_calculation.problem import Unacceptable
-from services.refund_calculation.state import Claim, Order, add, goods_total
-from shared import money
-from shared.events import (
-    Alternative,
-    AssessedLine,
-    Basis,
-    ClaimAssessed,
-    ClaimReferred,
-    PolicyRef,
-    ReadingShown,
+from services.refund_calculation.reading import Assessed, Basis, Line
+from services.refund_calculation.state import NOTHING, Claim, Order, add, goods_total
+from services.refund_calculation.writing import (
+    DecidedLine,
+    Lines,
+    Readings,
     Reason,
+    Referred,
     Replacement,
     ReplacementLine,
     ShipCost,
 )
+from shared import money
 from shared.events.parts import BreakdownKind, Outcome, Payer
 from shared.ledger import Units
 from shared.policy.book import PolicyBook
 from shared.policy.model import Policy
-from shared.policy.rules import Cost, Fee, Share, Situation
-from shared.pricing import Claimed, Item, Items, Named, Past, PricingError, Weighed, percentage, total, weigh
+from shared.policy.rules import Cost, Fee, Situation
+from shared.pricing import (
+    Alternative,
+    Claimed,
+    Item,
+    Items,
+    Named,
+    Past,
+    PricingError,
+    ReadingShown,
+    Weighed,
+    percentage,
+    total,
+    weigh,
+)
+
+NO_PAST: Final = Past()
 
 
-def take_assessment(
-    order: Order, claim: Claim, event: ClaimAssessed, text: str, book: PolicyBook, now: datetime
-) -> Step:
+def take_assessment(order: Order, claim: Claim, event: Assessed, text: bytes, book: PolicyBook, now: datetime) -> Step:
     """The claim after an assessment, which is kept as the `text` that it came as.
 
     Raises `Unacceptable` for one that cannot be calculated from.
@@ -41,9 +55,10 @@ def take_assessment(
         raise Unacceptable("$.basis", "is missing: there is nothing to calculate from")
     if basis.revision <= claim.revision:
         return Step(order, note=f"assessment {basis.revision} came again")
-    if unknown := [line.line_id for line in event.lines if line.line_id not in claim.units]:
-        raise Unacceptable("$.lines", f"the claim has no line {unknown[0]}")
-    claim = claim._replace(revision=basis.revision, assessment=text)
+    for line in event.lines:
+        if line.line_id not in claim.units:
+            raise Unacceptable("$.lines", f"the claim has no line {line.line_id}")
+    claim = replace(claim, revision=basis.revision, assessment=text)
     order = order.with_claim(claim)
     if event.status == "awaiting" or claim.by_staff:
         return _late_postage(order, claim, event, basis, now)
@@ -82,6 +97,8 @@ def replacement_of(claim: Claim, line_ids: Sequence[str], payer: Payer) -> Repla
 
 def owed_postage(basis: Basis, currency: str, returns: Sequence[str] | None = None) -> Items:
     """The return postage that the merchant owes under `basis`, as an item; of these returns alone, where given."""
+    if not basis.postage:
+        return NOTHING
     due = [one for one in basis.postage if returns is None or one.return_id in returns]
     amount = sum(money.minor(one.amount, currency) for one in due)
     return {"return_postage": Item(amount, due[0].payer, due[0].clause)} if amount else {}
@@ -95,7 +112,7 @@ def _answer_id(basis: Basis) -> str | None:
     return basis.answer.answer_id if basis.answer is not None else None
 
 
-def _first(order: Order, claim: Claim, event: ClaimAssessed, basis: Basis, book: PolicyBook, now: datetime) -> Step:
+def _first(order: Order, claim: Claim, event: Assessed, basis: Basis, book: PolicyBook, now: datetime) -> Step:
     if event.status == "rejected":
         return decide(order, claim, _verdict("rejected", event, basis, event.lines), now)
     policy = _policy(book, event)
@@ -106,7 +123,7 @@ def _first(order: Order, claim: Claim, event: ClaimAssessed, basis: Basis, book:
     return _refund(order, claim, event, basis, policy, now)
 
 
-def _verdict(outcome: Outcome, event: ClaimAssessed, basis: Basis, lines: Sequence[AssessedLine]) -> Verdict:
+def _verdict(outcome: Outcome, event: Assessed, basis: Basis, lines: Lines) -> Verdict:
     return Verdict(
         outcome,
         lines,
@@ -117,20 +134,22 @@ def _verdict(outcome: Outcome, event: ClaimAssessed, basis: Basis, lines: Sequen
     )
 
 
-def _replacement(order: Order, claim: Claim, event: ClaimAssessed, basis: Basis, policy: Policy) -> Verdict:
+def _replacement(order: Order, claim: Claim, event: Assessed, basis: Basis, policy: Policy) -> Verdict:
     payer = ship_payer(policy, claim.reason, _situation(order, basis))
-    return _verdict("replacement", event, basis, event.lines)._replace(
+    return replace(
+        _verdict("replacement", event, basis, event.lines),
         replacement=replacement_of(claim, _eligible(event), payer),
         target=owed_postage(basis, order.the_ledger().currency),
     )
 
 
-def _refund(order: Order, claim: Claim, event: ClaimAssessed, basis: Basis, policy: Policy, now: datetime) -> Step:
+def _refund(order: Order, claim: Claim, event: Assessed, basis: Basis, policy: Policy, now: datetime) -> Step:
     """The policy's refund: the first one, or, after a later answer to a claim that it has refunded, the difference of
     the totals, never a negative one."""
     eligible = _eligible(event)
     weighed = _weigh(order, claim, basis, policy, eligible)
-    target = add([weighed.priced.items, owed_postage(basis, order.the_ledger().currency)])
+    owed = owed_postage(basis, order.the_ledger().currency)
+    target = add([weighed.priced.items, owed]) if owed else weighed.priced.items
     before = claim.given()
     taken = conflicts(order, claim, eligible, with_open=False)
     if taken:
@@ -144,14 +163,14 @@ def _refund(order: Order, claim: Claim, event: ClaimAssessed, basis: Basis, poli
     if weighed.refers is not None:
         return _referred(order, claim, weighed.refers, (*event.readings, *weighed.shown))
     if claim.last is not None and total(target) == total(before):
-        return Step(order.with_claim(claim._replace(answer=_answer_id(basis))), note="a later answer of the same total")
+        return Step(order.with_claim(replace(claim, answer=_answer_id(basis))), note="a later answer of the same total")
     if not fits(order, claim, target):
         amounts = {"as-calculated": goods_total(target), "what-is-left": order.left() + goods_total(before)}
         return _refer(order, claim, event, "above-what-is-left", amounts)
     return decide(order, claim, _refund_verdict(event, basis, policy, weighed, target), now)
 
 
-def _later(order: Order, claim: Claim, event: ClaimAssessed, basis: Basis, book: PolicyBook, now: datetime) -> Step:
+def _later(order: Order, claim: Claim, event: Assessed, basis: Basis, book: PolicyBook, now: datetime) -> Step:
     """An assessment of a claim that the policy has decided: only another seller's answer is of any effect."""
     if claim.outcome == "cancelled" or claim.in_review or not _new_answer(claim, basis):
         return Step(order, note=f"assessment {basis.revision} without effect")
@@ -160,16 +179,17 @@ def _later(order: Order, claim: Claim, event: ClaimAssessed, basis: Basis, book:
     return _refer(order, claim, event, "answer-after-decision", {"as-decided": total(claim.given())})
 
 
-def _refund_verdict(event: ClaimAssessed, basis: Basis, policy: Policy, weighed: Weighed, target: Items) -> Verdict:
+def _refund_verdict(event: Assessed, basis: Basis, policy: Policy, weighed: Weighed, target: Items) -> Verdict:
     lines = _with_money_reasons(event.lines, policy, weighed)
-    return _verdict("refund", event, basis, lines)._replace(
+    return replace(
+        _verdict("refund", event, basis, lines),
         target=target,
         held=tuple(_eligible(event)),
         readings=(*event.readings, *weighed.shown),
     )
 
 
-def _late_postage(order: Order, claim: Claim, event: ClaimAssessed, basis: Basis, now: datetime) -> Step:
+def _late_postage(order: Order, claim: Claim, event: Assessed, basis: Basis, now: datetime) -> Step:
     """Return postage that a staff decision should have added, had the assessment that owes it been read before it.
 
     Only returns that came in before that decision count: `claim.returns` keeps them. The order in which the two
@@ -186,9 +206,7 @@ def _late_postage(order: Order, claim: Claim, event: ClaimAssessed, basis: Basis
         return Step(order, note=note)
     target = {**before, **owed}
     extra = owed["return_postage"].amount - (given.amount if given else 0)
-    lines = [
-        line.model_copy(update={"verdict": "eligible"}) if line.line_id in claim.held else line for line in event.lines
-    ]
+    lines = [replace(line, verdict="eligible") if line.line_id in claim.held else line for line in event.lines]
     verdict = Verdict(
         last.outcome,
         lines,
@@ -203,27 +221,26 @@ def _late_postage(order: Order, claim: Claim, event: ClaimAssessed, basis: Basis
     return decide(order, claim, verdict, now)
 
 
-def _refer(order: Order, claim: Claim, event: ClaimAssessed, entry: str, amounts: dict[str, int]) -> Step:
+def _refer(order: Order, claim: Claim, event: Assessed, entry: str, amounts: dict[str, int]) -> Step:
     """A referral under a point that no register names, with what each way would give."""
     currency = order.the_ledger().currency
     shown = ReadingShown(
         entry=entry,
         chosen=None,
-        alternatives=[
-            Alternative(reading=reading, result="refund", amount=money.text(amount, currency))
-            for reading, amount in amounts.items()
-        ],
+        alternatives=tuple(
+            Alternative(reading, "refund", money.text(amount, currency)) for reading, amount in amounts.items()
+        ),
     )
     return _referred(order, claim, entry, (*event.readings, shown))
 
 
-def _referred(order: Order, claim: Claim, entry: str, readings: Sequence[ReadingShown]) -> Step:
-    event = ClaimReferred(
+def _referred(order: Order, claim: Claim, entry: str, readings: Readings) -> Step:
+    event = Referred(
         claim_id=claim.claim_id,
         merchant=order.merchant,
         order_id=order.order_id,
         entry=entry,
-        readings=list(readings),
+        readings=readings,
         revision=claim.revision,
     )
     return Step(order, (event,), f"referred under {entry}")
@@ -263,7 +280,7 @@ def _named(order: Order, basis: Basis) -> Named | None:
 
 def asks_for_whole(policy: Policy, claim: Claim) -> bool:
     """Whether money rules of the claim's reason ask if the whole order is claimed for it."""
-    return any(isinstance(rule, Share) and rule.of == "order" for rule in policy.plan(claim.reason).priced)
+    return any(rule.kind == "share" and rule.of == "order" for rule in policy.plan(claim.reason).priced)
 
 
 def is_whole(order: Order, claim: Claim, line_ids: Sequence[str]) -> bool:
@@ -287,6 +304,8 @@ def is_whole(order: Order, claim: Claim, line_ids: Sequence[str]) -> bool:
 
 def past_of(order: Order, claim: Claim, policy: Policy) -> Past:
     """What the order's other claims have left for this one."""
+    if not order.has_others(claim):
+        return NO_PAST
     given = add(other.committed() for other in order.others(claim))
     amounts: dict[BreakdownKind, int] = {name: item.amount for name, item in given.items()}
     return Past(sum(_fee_borne(order, other, policy) for other in order.others(claim)), amounts)
@@ -307,8 +326,8 @@ def _fee_borne(order: Order, claim: Claim, policy: Policy) -> int:
     return min(max(kept, 0), percentage(fee.ratio, ledger.deposit))
 
 
-def _policy(book: PolicyBook, event: ClaimAssessed) -> Policy:
-    ref: PolicyRef | None = event.policy
+def _policy(book: PolicyBook, event: Assessed) -> Policy:
+    ref = event.policy
     if ref is None:
         raise Unacceptable("$.policy", "an eligible claim needs one")
     policy = book.version(ref.id, ref.version)
@@ -317,11 +336,11 @@ def _policy(book: PolicyBook, event: ClaimAssessed) -> Policy:
     return policy
 
 
-def _eligible(event: ClaimAssessed) -> list[str]:
+def _eligible(event: Assessed) -> list[str]:
     return [line.line_id for line in event.lines if line.verdict == "eligible"]
 
 
-def _with_money_reasons(lines: Sequence[AssessedLine], policy: Policy, weighed: Weighed) -> list[AssessedLine]:
+def _with_money_reasons(lines: Sequence[Line], policy: Policy, weighed: Weighed) -> Lines:
     """The eligible lines with the money rules that took part, after what eligibility gave as reasons."""
     reasons = [
         Reason(
@@ -333,6 +352,8 @@ def _with_money_reasons(lines: Sequence[AssessedLine], policy: Policy, weighed: 
         for one in weighed.priced.applied
     ]
     return [
-        line.model_copy(update={"reasons": [*line.reasons, *reasons]}) if line.verdict == "eligible" else line
+        DecidedLine(line.line_id, line.quantity, line.verdict, [*line.reasons, *reasons])
+        if line.verdict == "eligible"
+        else line
         for line in lines
     ]

@@ -1,28 +1,32 @@
 """`calculate`: what an event does to an order's money. Pure: the clock, the log, the database and Kafka are outside."""
 
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from services.refund_calculation.assessed import take_assessment
 from services.refund_calculation.deciding import Step, Verdict, decide
 from services.refund_calculation.problem import Unacceptable
+from services.refund_calculation.reading import (
+    TYPES,
+    About,
+    Admitted,
+    Assessed,
+    Cancelled,
+    Returned,
+    Reviewed,
+    Settled,
+    Taken,
+    read,
+    read_assessment,
+)
 from services.refund_calculation.reviews import take_review
 from services.refund_calculation.settlements import take_settlement
 from services.refund_calculation.state import Claim, Early, Order, Payment
-from shared.events import (
-    AssessedLine,
-    ClaimAdmitted,
-    ClaimAssessed,
-    ClaimCancelled,
-    ClaimReviewed,
-    Event,
-    Reason,
-    RefundSettled,
-    ReturnReceived,
-    dump,
-    parse,
-    parse_data,
-)
+from services.refund_calculation.writing import DecidedLine, Reason, Said, write
+from shared.events import Event, dump, parse_data
 from shared.ledger import LedgerError, open_ledger
 from shared.money import MoneyError, minor
 from shared.policy.book import PolicyBook
@@ -31,65 +35,80 @@ MOST_EARLY: Final = 200
 """How many events are kept about a claim whose admission has not been read. It is read soon, or never."""
 
 
-class Calculated(NamedTuple):
-    """What came of an event. `notes`: claim id and a line for its history, for each claim that it touched."""
+class Calculated(Struct, frozen=True, gc=False):
+    """What came of an event of the contract. `notes`: claim id and a line for its history, for each claim touched."""
 
     order: Order
     events: tuple[Event, ...]
     notes: tuple[tuple[str, str], ...]
 
 
-About = ClaimAssessed | ClaimCancelled | ClaimReviewed | ReturnReceived
-"""Events about one claim, which may come before its admission is read."""
+class Took(Struct, frozen=True, gc=False):
+    """What came of an event, as `Calculated`, with the events as they are written."""
+
+    order: Order
+    events: tuple[Said, ...] = ()
+    notes: tuple[tuple[str, str], ...] = ()
 
 
-def calculate(order: Order, event: Event, book: PolicyBook, now: datetime, text: str | None = None) -> Calculated:
-    """The order after `event` and what is to be published: decisions, instructions, referrals, refusals, settlements.
-
-    `text` is the event's data as it came (left out: written anew), for what the state keeps of it.
+def calculate(order: Order, event: Event, book: PolicyBook, now: datetime) -> Calculated:
+    """`take` for whoever has events of the contract: what was said is read by the contract's own models again.
 
     Raises `Unacceptable` for an event that is a dead letter; the order is then as it was.
     """
-    if isinstance(event, ClaimAdmitted):
+    if event.type not in TYPES:
+        raise Unacceptable("$", f"refund-calculation has no use for {event.type}")
+    data = dump(event)
+    took = take(order, read(event.type, data), data, book, now)
+    return Calculated(took.order, tuple(parse_data(said.type, write(said)) for said in took.events), took.notes)
+
+
+def take(order: Order, event: Taken, data: bytes, book: PolicyBook, now: datetime) -> Took:
+    """The order after `event` and what is to be published: decisions, instructions, referrals, refusals, settlements.
+
+    `data` is the event as it came, for what the state keeps of it.
+
+    Raises `Unacceptable` for an event that is a dead letter; the order is then as it was.
+    """
+    if isinstance(event, Admitted):
         return _admit(order, event, book, now)
-    if isinstance(event, RefundSettled):
-        return _calculated(event.claim_id, take_settlement(order, event))
-    if isinstance(event, About):
-        claim = order.claims.get(event.claim_id)
-        if claim is None:
-            return _keep(order, event, text)
-        return _calculated(event.claim_id, _about(order, claim, event, text, book, now))
-    raise Unacceptable("$", f"refund-calculation has no use for {event.type}")
+    if isinstance(event, Settled):
+        return _took(event.claim_id, take_settlement(order, event))
+    claim = order.claims.get(event.claim_id)
+    if claim is None:
+        return _keep(order, event, data)
+    return _took(event.claim_id, _about(order, claim, event, data, book, now))
 
 
-def _calculated(claim_id: str, step: Step) -> Calculated:
-    return Calculated(step.order, step.events, ((claim_id, step.note),) if step.note else ())
+def _took(claim_id: str, step: Step) -> Took:
+    return Took(step.order, step.events, ((claim_id, step.note),) if step.note else ())
 
 
-def _about(order: Order, claim: Claim, event: About, text: str | None, book: PolicyBook, now: datetime) -> Step:
-    if isinstance(event, ClaimAssessed):
-        return take_assessment(order, claim, event, text or dump(event).decode(), book, now)
-    if isinstance(event, ClaimReviewed):
+def _about(order: Order, claim: Claim, event: About, data: bytes, book: PolicyBook, now: datetime) -> Step:
+    if isinstance(event, Assessed):
+        return take_assessment(order, claim, event, data, book, now)
+    if isinstance(event, Reviewed):
         return take_review(order, claim, event, book, now)
-    if isinstance(event, ClaimCancelled):
+    if isinstance(event, Cancelled):
         return _cancel(order, claim, event, now)
     return _note_return(order, claim, event)
 
 
-def _admit(order: Order, event: ClaimAdmitted, book: PolicyBook, now: datetime) -> Calculated:
+def _admit(order: Order, event: Admitted, book: PolicyBook, now: datetime) -> Took:
     if event.claim_id in order.claims:
-        return Calculated(order, (), ((event.claim_id, "admitted again"),))
+        return Took(order, notes=((event.claim_id, "admitted again"),))
     if order.ledger is None:
         order = _opened(order, event)
     claim = _claim(order, event)
-    early = order.early.get(claim.claim_id, ())
-    order = order.with_claim(claim)._replace(
-        early={key: kept for key, kept in order.early.items() if key != claim.claim_id}
-    )
-    events: list[Event] = []
+    order = order.with_claim(claim)
+    early = order.early.get(claim.claim_id)
+    if early is None:
+        return Took(order)
+    order = replace(order, early={key: kept for key, kept in order.early.items() if key != claim.claim_id})
+    events: list[Said] = []
     notes: list[tuple[str, str]] = []
     for kept in early:
-        about = parse_data(kept.type, kept.data.encode())
+        about = read(kept.type, kept.data)
         assert isinstance(about, About)
         try:
             step = _about(order, order.claims[claim.claim_id], about, kept.data, book, now)
@@ -100,21 +119,24 @@ def _admit(order: Order, event: ClaimAdmitted, book: PolicyBook, now: datetime) 
         order = step.order
         events.extend(step.events)
         notes += [(claim.claim_id, step.note)] if step.note else []
-    return Calculated(order, tuple(events), tuple(notes))
+    return Took(order, tuple(events), tuple(notes))
 
 
-def _opened(order: Order, event: ClaimAdmitted) -> Order:
+def _opened(order: Order, event: Admitted) -> Order:
     placed = event.order
     try:
         ledger = open_ledger(placed)
         payments = tuple(
-            Payment(payment.payment_id, payment.provider, minor(payment.amount, placed.currency))
-            for payment in placed.payments
+            [
+                Payment(payment.payment_id, payment.provider, minor(payment.amount, placed.currency))
+                for payment in placed.payments
+            ]
         )
     except (LedgerError, MoneyError) as error:
         raise Unacceptable("$.order", str(error)) from None
     exchange = placed.exchange
-    return order._replace(
+    return replace(
+        order,
         ledger=ledger,
         carrier=placed.shipping.carrier.strip().lower(),
         rate=(exchange.currency, exchange.rate) if exchange is not None else None,
@@ -122,7 +144,7 @@ def _opened(order: Order, event: ClaimAdmitted) -> Order:
     )
 
 
-def _claim(order: Order, event: ClaimAdmitted) -> Claim:
+def _claim(order: Order, event: Admitted) -> Claim:
     ledger = order.the_ledger()
     units: dict[str, tuple[int, ...]] = {}
     for line in event.claim.lines:
@@ -137,25 +159,24 @@ def _claim(order: Order, event: ClaimAdmitted) -> Claim:
     return Claim(event.claim_id, event.claim.reason, units, parts)
 
 
-def _keep(order: Order, event: About, text: str | None) -> Calculated:
+def _keep(order: Order, event: About, data: bytes) -> Took:
     """Keep an event until the claim's admission is read: the two topics are read without an order between them."""
     kept = order.early.get(event.claim_id, ())
     if len(kept) >= MOST_EARLY:
         raise Unacceptable("$.claim_id", "the claim was never admitted, and too many events about it are kept already")
-    early = {**order.early, event.claim_id: (*kept, Early(event.type, text or dump(event).decode()))}
-    return Calculated(
-        order._replace(early=early), (), ((event.claim_id, f"{event.type} kept until the claim is admitted"),)
-    )
+    early = {**order.early, event.claim_id: (*kept, Early(event.type, data))}
+    note = f"{event.type} kept until the claim is admitted"
+    return Took(replace(order, early=early), notes=((event.claim_id, note),))
 
 
-def _cancel(order: Order, claim: Claim, event: ClaimCancelled, now: datetime) -> Step:
+def _cancel(order: Order, claim: Claim, event: Cancelled, now: datetime) -> Step:
     if claim.last is not None:
         return Step(order, note="cancelled after it was closed: without effect")
-    assessment = parse(ClaimAssessed, claim.assessment.encode()) if claim.assessment else None
+    assessment = read_assessment(claim.assessment) if claim.assessment else None
     reasons = {line.line_id: line.reasons for line in assessment.lines} if assessment is not None else {}
     cancelled = Reason(rule="cancelled", clause=None, effect="info", text=f"Cancelled by {event.by}.")
     lines = [
-        AssessedLine(
+        DecidedLine(
             line_id=line_id,
             quantity=len(numbers),
             verdict="undecided",
@@ -168,9 +189,9 @@ def _cancel(order: Order, claim: Claim, event: ClaimCancelled, now: datetime) ->
     return decide(order, claim, Verdict("cancelled", lines, "policy", policy=policy, readings=readings), now)
 
 
-def _note_return(order: Order, claim: Claim, event: ReturnReceived) -> Step:
+def _note_return(order: Order, claim: Claim, event: Returned) -> Step:
     """Remember a return that may leave postage to be paid, as long as no person has decided without it."""
     laid_out = event.postage is not None and event.postage.paid_by == "customer"
     if claim.by_staff or not laid_out or event.return_id in claim.returns:
         return Step(order)
-    return Step(order.with_claim(claim._replace(returns=(*claim.returns, event.return_id))))
+    return Step(order.with_claim(replace(claim, returns=(*claim.returns, event.return_id))))

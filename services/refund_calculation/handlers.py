@@ -1,6 +1,6 @@
 """Refund-calculation's batches: open, load, decide, save, emit."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -8,28 +8,16 @@ import structlog
 
 from services.refund_calculation import settling, store
 from services.refund_calculation.codec import decode, encode
-from services.refund_calculation.domain import Calculated, calculate
+from services.refund_calculation.domain import Took, take
 from services.refund_calculation.problem import Unacceptable
+from services.refund_calculation.reading import TYPES, Assessed, PolicyRef, Taken, read
 from services.refund_calculation.state import Order
 from services.refund_calculation.store import OrderKey
+from services.refund_calculation.writing import Decided, Instructed, SettlementTold, write
 from shared import metrics
 from shared.bus import Record, Work, order_key
 from shared.db import Conn
-from shared.events import (
-    BadEvent,
-    ClaimAdmitted,
-    ClaimAssessed,
-    ClaimCancelled,
-    ClaimDecided,
-    ClaimReviewed,
-    ClaimSettled,
-    Event,
-    RefundInstructed,
-    RefundSettled,
-    ReturnReceived,
-    dump,
-    parse,
-)
+from shared.events import BadEvent
 from shared.events.topics import ADMISSIONS, ASSESSMENTS, DECISIONS, READERS, REFUNDS
 from shared.money import minor
 from shared.policy.book import PolicyBook
@@ -37,13 +25,11 @@ from shared.readout import MOST
 
 log = structlog.get_logger(__name__)
 
-TAKEN: Final[dict[str, dict[str, type[Event]]]] = {
-    ADMISSIONS: {
-        model.type: model for model in (ClaimAdmitted, ClaimCancelled, ClaimReviewed, RefundSettled, ReturnReceived)
-    },
-    ASSESSMENTS: {ClaimAssessed.type: ClaimAssessed},
+TAKEN: Final[dict[str, frozenset[str]]] = {
+    ADMISSIONS: TYPES - {Assessed.type},
+    ASSESSMENTS: frozenset({Assessed.type}),
 }
-"""Topic → the types that are read, with their models; every other type is skipped by its header."""
+"""Topic → the types that are read; every other type is skipped by its header."""
 
 PATIENCE: Final = timedelta(seconds=20)
 """How long a batch waits for a policy that eligibility has loaded already and this process has not."""
@@ -53,8 +39,6 @@ SETTLEMENT: Final = timedelta(hours=72)
 
 LATE_A_TICK: Final = 200
 """Stuck refunds that one tick tells of; what is left comes with the next."""
-
-Taken = ClaimAdmitted | ClaimAssessed | ClaimCancelled | ClaimReviewed | RefundSettled | ReturnReceived
 
 
 class PolicyNotHereYet(TimeoutError):  # noqa: N818 - what it is, for the log; the kit tries the batch again
@@ -80,31 +64,34 @@ class RefundCalculation:
         self._missed: dict[tuple[str, int, str], datetime] = {}
 
     async def consume(self, work: Work) -> None:
-        """Take a batch: one query loads and locks its orders, one writes those that changed."""
-        opened = [(record, event) for record in work.records if (event := _open(work, record)) is not None]
+        """Take a batch: one query loads its orders, one writes those that are new and one those that changed."""
+        opened = _open(work)
         if not opened:
             return
         book = self._policies()
-        self._await_policies(book, (event for _, event in opened), work.now)
-        keys = {_key(event) for _, event in opened}
-        loaded = {key: decode(*key, state) for key, state in (await store.lock_orders(work.conn, keys)).items()}
-        orders = {key: loaded.get(key) or Order(*key) for key in keys}
+        self._await_policies(book, {policy for _, event in opened if (policy := _policy(event))}, work.now)
+        known = await store.load_orders(work.conn, {_key(event) for _, event in opened})
+        orders = {key: decode(*key, state) for key, state in known.items()}
         lanes: dict[OrderKey, int] = {}
-        instructed: list[tuple[int, RefundInstructed]] = []
+        instructed: list[tuple[int, Instructed]] = []
         settled: list[str] = []
         for record, event in opened:
             key = _key(event)
-            calculated = _decide(work, record, event, orders[key], book)
-            if calculated is not None:
-                if calculated.order is not orders[key]:
-                    orders[key] = calculated.order
-                    lanes[key] = record.partition
-                _emit(work, record, key, calculated)
-                _tally(work, calculated, book)
-                instructed += ((record.partition, e) for e in calculated.events if isinstance(e, RefundInstructed))
-                settled += (e.refund_id for e in calculated.events if isinstance(e, ClaimSettled))
-        if lanes:
-            await store.save_orders(work.conn, {key: (lane, encode(orders[key])) for key, lane in lanes.items()})
+            order = orders.get(key) or Order(*key)
+            took = _take(work, record, event, order, book)
+            if took is None:
+                continue
+            if took.order is not order:
+                orders[key] = took.order
+                lanes[key] = record.partition
+            if took.events:
+                _emit(work, record, key, took)
+                _tally(work, took, book)
+                instructed += ((record.partition, said) for said in took.events if isinstance(said, Instructed))
+                settled += (said.refund_id for said in took.events if isinstance(said, SettlementTold))
+            for claim_id, note in took.notes:
+                work.history(event.merchant, claim_id, note, cause=record)
+        await _save(work.conn, known, orders, lanes)
         if instructed:
             await settling.await_settlements(work.conn, instructed)
         if settled:
@@ -134,12 +121,9 @@ class RefundCalculation:
         oldest = await settling.oldest_unreported(conn, lanes)
         return 0.0 if oldest is None else max(0.0, (now - oldest - self._settlement).total_seconds())
 
-    def _await_policies(self, book: PolicyBook, events: Iterable[Taken], now: datetime) -> None:
+    def _await_policies(self, book: PolicyBook, cited: Collection[PolicyRef], now: datetime) -> None:
         """Raises `PolicyNotHereYet` while a policy that an assessment cites may still come."""
-        for event in events:
-            ref = event.policy if isinstance(event, ClaimAssessed) and event.status != "awaiting" else None
-            if ref is None:
-                continue
+        for ref in cited:
             loaded = book.version(ref.id, ref.version)
             if loaded is None or loaded.digest != ref.digest:
                 missed = self._missed.setdefault((ref.id, ref.version, ref.digest), now)
@@ -147,9 +131,34 @@ class RefundCalculation:
                     raise PolicyNotHereYet(f"{ref.id} version {ref.version} with digest {ref.digest}")
 
 
-def _decide(work: Work, record: Record, event: Taken, order: Order, book: PolicyBook) -> Calculated | None:
+def _open(work: Work) -> list[tuple[Record, Taken]]:
+    opened: list[tuple[Record, Taken]] = []
+    ignored = 0
+    for record in work.records:
+        if record.type not in TAKEN[record.topic]:
+            ignored += 1
+            continue
+        try:
+            opened.append((record, read(record.type, record.value or b"")))
+        except BadEvent as bad:
+            work.dead(record, str(bad), bad.path)
+    if ignored:
+        work.count("ignored", ignored)
+    return opened
+
+
+def _policy(event: Taken) -> PolicyRef | None:
+    """The policy that an assessment is to be calculated by."""
+    return event.policy if isinstance(event, Assessed) and event.status != "awaiting" else None
+
+
+def _key(event: Taken) -> OrderKey:
+    return event.merchant, event.order_id
+
+
+def _take(work: Work, record: Record, event: Taken, order: Order, book: PolicyBook) -> Took | None:
     try:
-        return calculate(order, event, book, work.now, (record.value or b"").decode())
+        return take(order, event, record.value or b"", book, work.now)
     except Unacceptable as problem:
         work.dead(record, str(problem), problem.path)
     except Exception as error:  # one claim that the code cannot take must not stop its neighbours
@@ -158,43 +167,35 @@ def _decide(work: Work, record: Record, event: Taken, order: Order, book: Policy
     return None
 
 
-def _key(event: Taken) -> OrderKey:
-    return event.merchant, event.order_id
+async def _save(
+    conn: Conn, known: Collection[OrderKey], orders: dict[OrderKey, Order], lanes: dict[OrderKey, int]
+) -> None:
+    """Write the orders that changed; `lanes` has them, each with its lane."""
+    new = [(*key, lane, encode(orders[key])) for key, lane in lanes.items() if key not in known]
+    changed = [(*key, lane, encode(orders[key])) for key, lane in lanes.items() if key in known]
+    if new:
+        await store.insert_orders(conn, new)
+    if changed:
+        await store.update_orders(conn, changed)
 
 
-def _open(work: Work, record: Record) -> Taken | None:
-    model = TAKEN[record.topic].get(record.type)
-    if model is None:
-        work.count("ignored")
-        return None
-    try:
-        event = parse(model, record.value or b"")
-    except BadEvent as bad:
-        work.dead(record, str(bad), bad.path)
-        return None
-    assert isinstance(event, Taken)
-    return event
-
-
-def _emit(work: Work, record: Record, key: OrderKey, calculated: Calculated) -> None:
-    for event in calculated.events:
-        topic = REFUNDS if isinstance(event, RefundInstructed) else DECISIONS
-        claim_id = getattr(event, "claim_id", key[1])
-        work.emit(topic, event.type, dump(event), key=order_key(*key), subject=claim_id, cause=record)
+def _emit(work: Work, record: Record, key: OrderKey, took: Took) -> None:
+    record_key = order_key(*key)
+    for event in took.events:
+        topic = REFUNDS if isinstance(event, Instructed) else DECISIONS
+        work.emit(topic, event.type, write(event), key=record_key, subject=event.claim_id, cause=record)
         work.count(event.type)
-    for claim_id, note in calculated.notes:
-        work.history(key[0], claim_id, note, cause=record)
 
 
-def _tally(work: Work, calculated: Calculated, book: PolicyBook) -> None:
+def _tally(work: Work, took: Took, book: PolicyBook) -> None:
     """Count decisions, refunds and money. A merchant that nobody has written a policy for is no label of its own."""
-    for event in calculated.events:
+    for event in took.events:
         match event:
-            case ClaimDecided():
+            case Decided():
                 merchant = "other" if book.currency(event.merchant) is None else event.merchant
                 work.tally(metrics.DECISIONS, merchant, event.outcome, event.decided_by.partition(":")[0])
-            case RefundInstructed():
+            case Instructed():
                 work.tally(metrics.REFUNDS, "instructed", event.currency)
                 work.tally(metrics.REFUNDS_MINOR_UNITS, event.currency, n=minor(event.amount, event.currency))
-            case ClaimSettled():
-                work.tally(metrics.REFUNDS, event.status, calculated.order.the_ledger().currency)
+            case SettlementTold():
+                work.tally(metrics.REFUNDS, event.status, took.order.the_ledger().currency)

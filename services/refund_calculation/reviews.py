@@ -9,20 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from msgspec import Raw
+from msgspec.structs import replace
+
 from services.refund_calculation.assessed import owed_postage, replacement_of, ship_payer
 from services.refund_calculation.deciding import Step, Verdict, conflicts, decide, fits
 from services.refund_calculation.problem import Unacceptable
+from services.refund_calculation.reading import Assessed, Line, Reviewed, read_assessment
 from services.refund_calculation.state import Claim, Order, add, goods_total, postage_of
+from services.refund_calculation.writing import DecidedLine, Reason, ReviewRefusal, ReviewRefused
 from shared import money
-from shared.events import (
-    AssessedLine,
-    ClaimAssessed,
-    ClaimReviewed,
-    Reason,
-    ReviewRefusal,
-    ReviewRefused,
-    parse,
-)
 from shared.events.parts import Outcome
 from shared.policy.book import PolicyBook
 from shared.policy.model import Policy
@@ -48,13 +44,13 @@ class _Stand:
         return total(self.given) - self.beside_given
 
 
-def take_review(order: Order, claim: Claim, event: ClaimReviewed, book: PolicyBook, now: datetime) -> Step:
+def take_review(order: Order, claim: Claim, event: Reviewed, book: PolicyBook, now: datetime) -> Step:
     """The claim after a review: the next decision, or `review.refused.v1` with every error that holds."""
     if event.review_id in claim.reviews:
         return Step(order, note=f"review {event.review_id} came again")
-    claim = claim._replace(reviews=(*claim.reviews, event.review_id))
+    claim = replace(claim, reviews=(*claim.reviews, event.review_id))
     order = order.with_claim(claim)
-    assessment = parse(ClaimAssessed, claim.assessment.encode()) if claim.assessment else None
+    assessment = read_assessment(claim.assessment) if claim.assessment else None
     stand = _stand(order, claim, assessment)
     target = _target(order, event, stand)
     errors = _errors(order, claim, event, stand, target)
@@ -73,7 +69,7 @@ def take_review(order: Order, claim: Claim, event: ClaimReviewed, book: PolicyBo
     return decide(order, claim, verdict, now)
 
 
-def _stand(order: Order, claim: Claim, assessment: ClaimAssessed | None) -> _Stand:
+def _stand(order: Order, claim: Claim, assessment: Assessed | None) -> _Stand:
     committed = claim.committed()
     decided = sum(decision.beside for decision in claim.decisions if decision.status != "void")
     owed: Items = {}
@@ -90,7 +86,7 @@ def _stand(order: Order, claim: Claim, assessment: ClaimAssessed | None) -> _Sta
     )
 
 
-def _target(order: Order, event: ClaimReviewed, stand: _Stand) -> Items:
+def _target(order: Order, event: Reviewed, stand: _Stand) -> Items:
     """What the claim comes to by this review, by item."""
     if event.verdict != "refund":
         return _items(0, stand.by_policy + stand.beside, stand.clause)
@@ -111,7 +107,7 @@ def _items(compensation: int, postage: int, clause: str | None) -> Items:
     )
 
 
-def _errors(order: Order, claim: Claim, event: ClaimReviewed, stand: _Stand, target: Items) -> list[ReviewRefusal]:
+def _errors(order: Order, claim: Claim, event: Reviewed, stand: _Stand, target: Items) -> list[ReviewRefusal]:
     currency = order.the_ledger().currency
     errors: list[ReviewRefusal] = []
 
@@ -138,7 +134,7 @@ def _errors(order: Order, claim: Claim, event: ClaimReviewed, stand: _Stand, tar
     return errors
 
 
-def _same(claim: Claim, event: ClaimReviewed, stand: _Stand, target: Items) -> bool:
+def _same(claim: Claim, event: Reviewed, stand: _Stand, target: Items) -> bool:
     """Whether the review leaves the claim as it is. A claim whose refund failed is in review: it needs a decision."""
     if claim.last is None or claim.in_review or total(target) != total(stand.given):
         return False
@@ -151,8 +147,8 @@ _OUTCOMES: dict[str, Outcome] = {"refund": "refund", "replacement": "replacement
 def _verdict(
     order: Order,
     claim: Claim,
-    event: ClaimReviewed,
-    assessment: ClaimAssessed | None,
+    event: Reviewed,
+    assessment: Assessed | None,
     stand: _Stand,
     target: Items,
     book: PolicyBook,
@@ -183,15 +179,15 @@ def _verdict(
     )
 
 
-def _lines(claim: Claim, event: ClaimReviewed, assessment: ClaimAssessed | None) -> list[AssessedLine]:
+def _lines(claim: Claim, event: Reviewed, assessment: Assessed | None) -> list[DecidedLine]:
     """Every line with the reasons that it had and the reviewer's. What was rejected by itself (a gift) stays so, unless
     that was all there is of the claim."""
-    assessed: dict[str, AssessedLine] = {line.line_id: line for line in assessment.lines} if assessment else {}
+    assessed: dict[str, Line] = {line.line_id: line for line in assessment.lines} if assessment else {}
     rejected = {line_id for line_id, line in assessed.items() if line.verdict == "rejected"}
     if event.verdict == "reject" or rejected.issuperset(claim.units):
         rejected = set(claim.units) if event.verdict == "reject" else set()
     return [
-        AssessedLine(
+        DecidedLine(
             line_id=line_id,
             quantity=len(numbers),
             verdict="rejected" if line_id in rejected else "eligible",
@@ -201,15 +197,15 @@ def _lines(claim: Claim, event: ClaimReviewed, assessment: ClaimAssessed | None)
     ]
 
 
-def _reasons(assessed: dict[str, AssessedLine], line_id: str) -> Sequence[Reason]:
+def _reasons(assessed: dict[str, Line], line_id: str) -> Sequence[Raw]:
     return assessed[line_id].reasons if line_id in assessed else ()
 
 
-def _reason(event: ClaimReviewed, *, denied: bool) -> Reason:
+def _reason(event: Reviewed, *, denied: bool) -> Reason:
     return Reason(rule="review", clause=None, effect="deny" if denied else "allow", text=event.reason)
 
 
-def _policy(book: PolicyBook, assessment: ClaimAssessed | None) -> Policy | None:
+def _policy(book: PolicyBook, assessment: Assessed | None) -> Policy | None:
     if assessment is None or assessment.policy is None:
         return None
     return book.version(assessment.policy.id, assessment.policy.version)

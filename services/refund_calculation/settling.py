@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from services.refund_calculation.writing import Instructed
 from shared.db import Conn
-from shared.events import RefundInstructed
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Late:
     instructed_at: datetime
 
 
-async def await_settlements(conn: Conn, instructed: Sequence[tuple[int, RefundInstructed]]) -> None:
+async def await_settlements(conn: Conn, instructed: Sequence[tuple[int, Instructed]]) -> None:
     """Note refunds as awaited, each with its lane."""
     await conn.execute(
         "INSERT INTO awaited_settlement "

@@ -5,7 +5,10 @@ All values are immutable; a change makes a new one. Amounts are minor units of t
 
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.events.parts import BreakdownKind, Outcome
 from shared.ledger import Ledger
@@ -19,14 +22,14 @@ NOTHING: Final[Mapping[Any, Any]] = MappingProxyType({})
 """What a member is that holds nothing yet."""
 
 
-class Draw(NamedTuple):
+class Draw(Struct, frozen=True, array_like=True, gc=False):
     """A part of a refund and the payment it goes back to, by its place in the order; None: beyond the payments."""
 
     payment: int | None
     amount: int
 
 
-class Decision(NamedTuple):
+class Decision(Struct, frozen=True, array_like=True, gc=False):
     """One decision of a claim. `items` are differences to the decisions before it; `beside` is the return postage in
     them that stands beside a staff amount and is no part of it. `settled_at` is RFC 3339 in UTC, empty before."""
 
@@ -50,16 +53,16 @@ class Decision(NamedTuple):
         return self.status not in ("failed", "void")
 
 
-class Claim(NamedTuple):
+class Claim(Struct, frozen=True, gc=False):
     """One claim. `units`: unit numbers by line, ascending. `held`: the lines whose units its refund covers. `answer`:
-    the seller's answer that its last decision was made under. `assessment`: the last one read, as JSON, or empty."""
+    the seller's answer that its last decision was made under. `assessment`: the last one read, as it came, or empty."""
 
     claim_id: str
     reason: str
     units: Mapping[str, tuple[int, ...]]
     parts: Mapping[str, str] = NOTHING
     revision: int = 0
-    assessment: str = ""
+    assessment: bytes = b""
     answer: str | None = None
     held: tuple[str, ...] = ()
     decisions: tuple[Decision, ...] = ()
@@ -108,7 +111,7 @@ class Claim(NamedTuple):
         return {line_id: self.units[line_id] for line_id in line_ids}
 
 
-class Payment(NamedTuple):
+class Payment(Struct, frozen=True, array_like=True, gc=False):
     """A payment of the order, as placed."""
 
     payment_id: str
@@ -116,14 +119,14 @@ class Payment(NamedTuple):
     amount: int
 
 
-class Early(NamedTuple):
-    """An event about a claim whose admission has not been read yet: its CloudEvents type and its data as JSON."""
+class Early(Struct, frozen=True, array_like=True, gc=False):
+    """An event about a claim whose admission has not been read yet: its CloudEvents type and its data as it came."""
 
     type: str
-    data: str
+    data: bytes
 
 
-class Order(NamedTuple):
+class Order(Struct, frozen=True, gc=False):
     """One order. `ledger` is None until a claim of it was admitted; `carrier` is written as rules compare it."""
 
     merchant: str
@@ -143,11 +146,15 @@ class Order(NamedTuple):
         return self.ledger
 
     def with_claim(self, claim: Claim) -> "Order":
-        return self._replace(claims={**self.claims, claim.claim_id: claim})
+        return replace(self, claims={**self.claims, claim.claim_id: claim})
 
     def others(self, claim: Claim) -> Iterator[Claim]:
         """The order's other claims."""
         return (other for other in self.claims.values() if other.claim_id != claim.claim_id)
+
+    def has_others(self, claim: Claim) -> bool:
+        """Whether there are other claims; an admitted `claim` of most orders is its only one."""
+        return len(self.claims) > 1 or claim.claim_id not in self.claims
 
     def left(self) -> int:
         """What is left of the order's payments, return postage aside: it lies outside that cap (POLICIES, Money)."""
@@ -171,20 +178,21 @@ def add(many: Iterable[Items]) -> dict[BreakdownKind, Item]:
     for items in many:
         for name, item in items.items():
             before = sums.get(name)
-            sums[name] = item._replace(amount=item.amount + before.amount) if before else item
+            sums[name] = Item(item.amount + before.amount, item.payer, item.clause) if before else item
     return {name: sums[name] for name in ITEMS if name in sums and sums[name].amount}
 
 
-def difference(target: Items, given: Items) -> dict[BreakdownKind, Item]:
+def difference(target: Items, given: Items) -> Items:
     """What leads from `given` to `target`, item by item; an item that is no more cites what it was given under."""
-    taken = {name: item._replace(amount=-item.amount) for name, item in given.items()}
+    if not given:
+        return target
     changes: dict[BreakdownKind, Item] = {}
     for name in ITEMS:
-        new, old = target.get(name), taken.get(name)
-        amount = (new.amount if new else 0) + (old.amount if old else 0)
+        new, old = target.get(name), given.get(name)
+        amount = (new.amount if new else 0) - (old.amount if old else 0)
         source = new or old
         if amount and source is not None:
-            changes[name] = source._replace(amount=amount)
+            changes[name] = Item(amount, source.payer, source.clause)
     return changes
 
 

@@ -1,37 +1,47 @@
-"""refund-calculation's SQL: one function a query. Rows are locked in the order of their keys."""
+"""refund-calculation's SQL about orders: one function a query.
 
-from collections.abc import Collection, Mapping
+Nothing is locked here: all about an order is in one lane, and the kit's fence, which the transaction holds, lets one
+process work in a lane. That is what keeps two claims of an order from drawing the same unit, or more than was paid.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
 
 from shared.db import Conn
 
 OrderKey = tuple[str, str]
 """Merchant and order id."""
+OrderRow = tuple[str, str, int, bytes]
+"""Merchant, order id, lane, state."""
 
 
-async def lock_orders(conn: Conn, orders: Collection[OrderKey]) -> dict[OrderKey, str]:
-    """Lock the rows of these orders and return their states; orders without a row are left out.
+class OrdersGone(OSError):  # noqa: N818 - what it is, for the log; the kit tries the batch again
+    """Rows that this transaction read are not there any more: somebody else writes in a lane of ours."""
 
-    A row that is missing needs no lock: only the owner of the order's lane makes it, and the kit's fence lets one in.
-    """
-    keys = sorted(orders)
+
+async def load_orders(conn: Conn, orders: Collection[OrderKey]) -> Mapping[OrderKey, bytes]:
+    """The states of these orders; orders without a row are left out."""
+    keys = list(orders)
     rows = await conn.fetch(
-        "SELECT o.merchant, o.order_id, o.state FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS u (m, i, n) "
-        "JOIN order_money o ON o.merchant = u.m AND o.order_id = u.i ORDER BY u.n FOR UPDATE OF o",
+        "SELECT u.n, o.state FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS u (m, i, n) "
+        "JOIN order_money o ON o.merchant = u.m AND o.order_id = u.i",
         [merchant for merchant, _ in keys],
         [order_id for _, order_id in keys],
     )
-    return {(row["merchant"], row["order_id"]): row["state"] for row in rows}
+    return {keys[number - 1]: state for number, state in rows}
 
 
-async def save_orders(conn: Conn, states: Mapping[OrderKey, tuple[int, str]]) -> None:
-    """Write orders' lanes and states."""
-    keys = sorted(states)
-    await conn.execute(
-        "INSERT INTO order_money (merchant, order_id, lane, state) "
-        "SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::text[]) "
-        "ON CONFLICT (merchant, order_id) DO UPDATE SET lane = excluded.lane, state = excluded.state",
-        [merchant for merchant, _ in keys],
-        [order_id for _, order_id in keys],
-        [states[key][0] for key in keys],
-        [states[key][1] for key in keys],
+async def insert_orders(conn: Conn, rows: Sequence[OrderRow]) -> None:
+    """Write orders that have no row yet."""
+    await conn.copy_records_to_table("order_money", records=rows, columns=("merchant", "order_id", "lane", "state"))
+
+
+async def update_orders(conn: Conn, rows: Sequence[OrderRow]) -> None:
+    """Write orders that were loaded in this transaction. Raises `OrdersGone` where one has no row any more."""
+    done = await conn.execute(
+        "UPDATE order_money o SET lane = u.lane, state = u.state "
+        "FROM unnest($1::text[], $2::text[], $3::int[], $4::bytea[]) AS u (merchant, order_id, lane, state) "
+        "WHERE o.merchant = u.merchant AND o.order_id = u.order_id",
+        *map(list, zip(*rows, strict=True)),
     )
+    if done != f"UPDATE {len(rows)}":
+        raise OrdersGone(f"{done} of {len(rows)} orders")

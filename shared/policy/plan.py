@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Literal, Protocol
+from typing import Final
 
 from shared.policy.rules import (
     Condition,
@@ -11,24 +11,18 @@ from shared.policy.rules import (
     Exclusion,
     MoneyRule,
     Rule,
+    Situation,
     Wait,
     eligibility_rule,
     money_rule,
 )
+from shared.policy.tariff import Readable, Tariff, make_tariff
 
 Combination = Mapping[str, str]
 """Entry → the reading under which it is looked at."""
 
-
-class Readable(Protocol):
-    """What is needed of an entry of the register."""
-
-    @property
-    def readings(self) -> Mapping[str, str]: ...
-    @property
-    def chosen(self) -> str | None: ...
-    @property
-    def on_difference(self) -> Literal["decide", "review"]: ...
+MOST_TARIFFS: Final = 500
+"""Situations differ by carrier, and carriers have whatever names order systems give them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +40,16 @@ class Plan:
     review_priced: tuple[str, ...]
     register: Mapping[str, Readable]
     _cache: dict[tuple[str, ...], tuple[tuple[Combination, frozenset[str]], ...]] = field(default_factory=dict)
+    _tariffs: dict[Situation, Tariff] = field(default_factory=dict)
+
+    def tariff(self, situation: Situation) -> Tariff:
+        """How claims are priced in this situation."""
+        found = self._tariffs.get(situation)
+        if found is None:
+            if len(self._tariffs) >= MOST_TARIFFS:
+                self._tariffs.clear()
+            found = self._tariffs[situation] = make_tariff(self.priced, self.register, situation)
+        return found
 
     def combinations(self, entries: tuple[str, ...]) -> tuple[tuple[Combination, frozenset[str]], ...]:
         """All combinations of the readings of these entries, each with the names of the rules that hold under it."""

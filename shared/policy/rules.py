@@ -20,6 +20,7 @@ only where each entry named is read so. `when` limits a rule to some situations:
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import Annotated, Literal, TypeAlias, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -189,8 +190,13 @@ class Fee(_Rule):
     @property
     def ratio(self) -> tuple[int, int]:
         """The percentage as a fraction in lowest terms: "2.5" is (1, 40)."""
-        ratio = Fraction(Decimal(self.percent)) / 100
-        return ratio.numerator, ratio.denominator
+        return _ratio(self.percent)
+
+
+@lru_cache(maxsize=256)
+def _ratio(percent: str) -> tuple[int, int]:
+    ratio = Fraction(Decimal(percent)) / 100
+    return ratio.numerator, ratio.denominator
 
 
 class Cap(_Rule):

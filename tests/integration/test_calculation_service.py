@@ -8,7 +8,7 @@ import pytest
 
 from services.refund_calculation import handlers
 from services.refund_calculation.codec import decode
-from services.refund_calculation.domain import calculate
+from services.refund_calculation.domain import take
 from services.refund_calculation.handlers import RefundCalculation
 from shared.bus import Record
 from shared.bus.outbox import Outgoing
@@ -164,9 +164,9 @@ async def test_a_claim_that_the_code_cannot_take_leaves_the_others_alone(
     def breaks(order, event, *rest):  # type: ignore[no-untyped-def]  # stands in for the real one, whatever it takes
         if event.claim_id == "o-1":
             raise ZeroDivisionError("a bug")
-        return calculate(order, event, *rest)
+        return take(order, event, *rest)
 
-    monkeypatch.setattr(handlers, "calculate", breaks)
+    monkeypatch.setattr(handlers, "take", breaks)
     await bench.take(*(bench.record(event) for order in ("o-1", "o-2") for event in claim_of(order)))
     dead = [event for event in await bench.emitted() if event.headers is not None]
     assert [dict(event.headers or ())["dlq_reason"] for event in dead] == [b"handler: ZeroDivisionError('a bug')"] * 2
