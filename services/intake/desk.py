@@ -144,7 +144,7 @@ class Desk:
     def refuse_overdue(self, key: OrderKey) -> tuple[Effect, ...]:
         """Refuse the claims whose order has not come in time."""
         arrivals = self._arrivals(self._of_order[key].values())
-        before = State(self.orders[key], self._owners_of(key[0], arrivals), arrivals)
+        before = State(self.orders[key], self._owners_of(arrivals), arrivals)
         after, effects = expire(before, self.now)
         self._keep(key, before, after, None)
         return effects
@@ -153,7 +153,7 @@ class Desk:
         arrival = letter.arrival
         key = order_key(arrival.event)
         arrivals = self._bearing_on(arrival.event)
-        before = State(self.orders[key], self._owners_of(key[0], (*arrivals, arrival)), arrivals)
+        before = State(self.orders[key], self._owners_of((*arrivals, arrival)), arrivals)
         terms = Terms(self.parking, self.currency_of(key[0]))
         try:
             after, effects = admit(before, arrival, self.now, terms)
@@ -167,6 +167,8 @@ class Desk:
 
     def _bearing_on(self, event: Input) -> tuple[Arrival, ...]:
         """What waits for the order that has come, or for the claim that the event is about."""
+        if not self.waiting:
+            return ()
         found: dict[int, Arrival] = {}
         if isinstance(event, OrderPlaced):
             found.update(self._of_order[order_key(event)])
@@ -181,15 +183,19 @@ class Desk:
     def _arrivals(found: Iterable[Arrival]) -> tuple[Arrival, ...]:
         return tuple(sorted(found, key=lambda arrival: arrival.ref))
 
-    def _owners_of(self, merchant: str, arrivals: Iterable[Arrival]) -> dict[str, str]:
-        claims = {claim for arrival in arrivals if (claim := claim_key(arrival.event))}
-        return {claim[1]: self.owners[claim] for claim in claims if claim in self.owners}
+    def _owners_of(self, arrivals: Iterable[Arrival]) -> dict[str, str]:
+        owners: dict[str, str] = {}
+        for arrival in arrivals:
+            claim = claim_key(arrival.event)
+            if claim is not None and (owner := self.owners.get(claim)) is not None:
+                owners[claim[1]] = owner
+        return owners
 
     def _keep(self, key: OrderKey, before: State, after: State, letter: Letter | None) -> dict[int, Letter]:
         """Take over what the judgement changed; returns the letters that wait no longer."""
         self.orders[key] = after.order
-        for claim_id in after.owners.keys() - before.owners.keys():
-            self.owners[key[0], claim_id] = after.owners[claim_id]
+        for claim_id, owner in after.owners.items():
+            self.owners[key[0], claim_id] = owner
         still = {arrival.ref: arrival for arrival in after.waiting}
         released: dict[int, Letter] = {}
         for arrival in before.waiting:
