@@ -150,6 +150,10 @@ MESSAGES_PENDING = Gauge(
     "makegood_messages_pending",
     "Messages to customers that are not handed over yet, over the lanes owned; counted up to 10,000.",
 )
+MESSAGE_OLDEST_SECONDS = Gauge(
+    "makegood_message_oldest_seconds",
+    "Age of the oldest message to a customer that is not handed over yet; 0 where none waits.",
+)
 MAIL_SECONDS = Histogram(
     "makegood_mail_seconds",
     "Time of handing one letter to the mail server, by its answer: accepted, refused, later, offline.",
