@@ -42,13 +42,14 @@ async def all_of(*work: Coroutine[None, None, None], limit: float) -> None:
     if not work:
         return
     tasks = [asyncio.ensure_future(one) for one in work]
+    for task in tasks:  # only the first error is raised: nobody asks for the others
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
     try:
         await asyncio.wait(tasks, timeout=limit)
     finally:
         pending = [task for task in tasks if not task.done()]
         for task in pending:
             task.cancel()
-            task.add_done_callback(lambda done: done.cancelled() or done.exception())
     for task in tasks:
         if task.done() and not task.cancelled() and (error := task.exception()) is not None:
             raise error

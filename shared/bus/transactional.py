@@ -49,6 +49,7 @@ class TransactionalLane:
                 work.cancel()
                 work.add_done_callback(lambda done: done.cancelled() or done.exception())
         if not work.done():
+            self.abandon()  # a producer that became ready just then
             raise Abandoned
         await work
 

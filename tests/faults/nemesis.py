@@ -28,6 +28,8 @@ IDLE_SECONDS = 10
 """After so long Postgres ends a connection that leaves a transaction open."""
 PART_LIMIT = 120
 POINT_LIMIT = 20
+RELAYS = {"refund-calculation": ("refund-calculation.relay",)}
+"""Groups in which a service keeps the number of the last instruction in Kafka."""
 GROUP_ID_NOT_FOUND = 69
 
 PROCESSES = ("kill a service", "crash at a point", "terminate and start again", "replica goes and comes")
@@ -130,11 +132,12 @@ class Nemesis:
         return f"{service}-{replica}"
 
     async def delete_offsets(self, service: str, *_: object) -> str:
-        """A consumer group's offsets are lost; the positions in Postgres are what counts."""
+        """A service's offsets in Kafka are lost, those of its relay as well."""
         for replica in range(1, REPLICAS + 1):
             await self.stack.hold(service, replica, signal.SIGKILL)
         try:
-            await eventually(lambda: self._deleted(service), PART_LIMIT, every=0.5, why="the group's offsets go")
+            for group in (service, *RELAYS.get(service, ())):
+                await eventually(lambda one=group: self._deleted(one), PART_LIMIT, every=0.5, why=f"{group} is gone")  # type: ignore[misc]
         finally:
             for replica in range(1, REPLICAS + 1):
                 await self.stack.release(service, replica)
