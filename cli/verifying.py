@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 from cli.recording import Recorded
 from cli.replaying import NOTHING, Difference, Found, Said, Search, sha
 from services.eligibility.domain import assess
-from services.eligibility.facts import ClaimState, Told, look_again, tell
+from services.eligibility.facts import ClaimState, Told, look_again, tell, written
 from services.refund_calculation.codec import encode
 from services.refund_calculation.domain import calculate
 from services.refund_calculation.handlers import TAKEN
@@ -216,7 +216,7 @@ class _Eligibility:
         return event.since if exact else at + _UNDER_A_MILLISECOND
 
     def mark(self, state: ClaimState | None) -> str:
-        return "" if state is None else state.model_dump_json()
+        return "" if state is None else written(state)
 
     def _assessed(self, before: ClaimState, told: ClaimState, now: datetime) -> tuple[ClaimState, Sequence[Said]]:
         try:

@@ -1,11 +1,12 @@
 """From the facts of a claim to the case that a policy judges, and to what refund-calculation needs to know."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from services.eligibility.facts import AnswerFact, ClaimState, ReturnFact, Submitted
+from services.eligibility.said import BasisPostage
 from services.eligibility.standing import effective_answers
-from shared.events import Order, OrderLine
-from shared.events.basis import BasisPostage
+from shared.events.parts import Fault
 from shared.ledger import LedgerError, open_ledger
 from shared.money import MoneyError, minor, text
 from shared.policy.answers import answer_that_counts
@@ -15,65 +16,75 @@ from shared.policy.rules import Cost, Situation, Value
 from shared.pricing import Claimed, Named, PricingError, price
 
 
-def units_back(state: ClaimState, claim: Submitted) -> tuple[dict[str, int], dict[str, list[ReturnFact]]]:
+class Goods(NamedTuple):
     """By line, how many claimed units are back, and the returns that brought them, in the order in which the goods
-    were received. Units beyond those claimed, and lines that are not claimed, are recorded only."""
-    back = {line.line_id: 0 for line in claim.lines}
-    brought: dict[str, list[ReturnFact]] = {line.line_id: [] for line in claim.lines}
-    for returned in _in_order(state):
-        for line in claim.lines:
-            units = min(returned.lines.get(line.line_id, 0), line.quantity - back[line.line_id])
-            if units > 0:
-                back[line.line_id] += units
-                brought[line.line_id].append(returned)
-    return back, brought
+    were received; a line of which nothing is back is absent."""
+
+    back: dict[str, int]
+    brought: Mapping[str, Sequence[ReturnFact]]
+
+    @property
+    def fault(self) -> Fault | None:
+        """The fault that the last of these returns names that names one; by line, in the order of the lines."""
+        faults = [returned.fault for returns in self.brought.values() for returned in returns if returned.fault]
+        return faults[-1] if faults else None
 
 
-def is_gift(line: OrderLine, currency: str) -> bool:
-    """Flagged gift and invoiced at 0; a line at 0 through a discount is no gift."""
-    return line.gift and minor(line.unit_price, currency) == 0
+NOTHING_BACK: Final = Goods({}, {})
 
 
-def carrier_of(order: Order) -> str:
-    """The carrier as rules compare it: without regard to case."""
-    return order.shipping.carrier.strip().lower()
-
-
-def make_case(state: ClaimState, claim: Submitted) -> tuple[ClaimCase, AnswerFact | None]:
-    """The claim as a policy sees it, and the seller's answer that counts now (None while one is awaited)."""
-    order = claim.order
-    ordered = {line.line_id: line for line in order.lines}
-    back, brought = units_back(state, claim)
-    lines = []
+def goods_of(state: ClaimState, claim: Submitted) -> Goods:
+    """What is back of a claim. Units beyond those claimed, and lines that are not claimed, are recorded only."""
+    if not state.returns:
+        return NOTHING_BACK
+    back: dict[str, int] = {}
+    brought: dict[str, list[ReturnFact]] = {}
     for line in claim.lines:
-        placed = ordered[line.line_id]
-        lines.append(
+        for returned in _in_order(state):
+            units = min(returned.lines.get(line.line_id, 0), line.quantity - back.get(line.line_id, 0))
+            if units > 0:
+                back[line.line_id] = back.get(line.line_id, 0) + units
+                brought.setdefault(line.line_id, []).append(returned)
+    return Goods(back, brought)
+
+
+def make_case(state: ClaimState, claim: Submitted, goods: Goods | None = None) -> tuple[ClaimCase, AnswerFact | None]:
+    """The claim as a policy sees it, and the seller's answer that counts now (None while one is awaited)."""
+    back, brought = goods_of(state, claim) if goods is None else goods
+    lines = tuple(
+        [
             LineCase(
                 line_id=line.line_id,
                 quantity=line.quantity,
                 stated=line.stated,
-                found=_findings(brought[line.line_id]),
-                back=back[line.line_id],
-                gift=is_gift(placed, order.currency),
-                category=None if placed.category is None else placed.category.strip().lower(),
-                sealed=placed.sealed,
+                found=_findings(brought[line.line_id]) if line.line_id in brought else _NOT_INSPECTED,
+                back=back.get(line.line_id, 0),
+                gift=line.gift,
+                category=line.category,
+                sealed=line.sealed,
             )
-        )
-    answers = effective_answers(state)
-    # A gift takes nothing with it: nobody waits for it to come back.
-    all_back = all(line.returned for line in lines if not line.gift)
-    counts = answer_that_counts([answer.answer for answer in answers], returned=all_back)
-    answer = None if counts is None else answers[counts]
+            for line in claim.lines
+        ]
+    )
+    answer = _answer(state, lines) if state.answers else None
     case = ClaimCase(
         reason=claim.reason,
         wants=claim.wants,
         reported_at=claim.reported_at,
         received_at=state.received_at,
-        carrier=carrier_of(order),
-        lines=tuple(lines),
+        carrier=claim.carrier,
+        lines=lines,
         answer=None if answer is None else answer.answer,
     )
     return case, None if answer is None or answer.answer == "require_return" else answer
+
+
+def _answer(state: ClaimState, lines: Sequence[LineCase]) -> AnswerFact | None:
+    answers = effective_answers(state)
+    # A gift takes nothing with it: nobody waits for it to come back.
+    all_back = all(line.returned for line in lines if not line.gift)
+    counts = answer_that_counts([answer.answer for answer in answers], returned=all_back)
+    return None if counts is None else answers[counts]
 
 
 def return_required(policy: Policy, state: ClaimState, claim: Submitted) -> bool:
@@ -88,27 +99,27 @@ def return_required(policy: Policy, state: ClaimState, claim: Submitted) -> bool
     )
 
 
-def postage_owed(policy: Policy, state: ClaimState, claim: Submitted) -> tuple[BasisPostage, ...]:
+def postage_owed(
+    policy: Policy, state: ClaimState, claim: Submitted, goods: Goods | None = None
+) -> tuple[BasisPostage, ...]:
     """Return postage that the customer laid out and the merchant owes: the return was required, and a cost rule of the
     policy says so for its fault (HW.3, HP.4)."""
-    if not return_required(policy, state, claim):
+    if not state.returns or not return_required(policy, state, claim):
         return ()
-    _, brought = units_back(state, claim)
+    brought = (goods_of(state, claim) if goods is None else goods).brought
     counted = {returned.return_id for returns in brought.values() for returned in returns}
-    owed = []
+    owed: list[BasisPostage] = []
     for returned in _in_order(state):
         postage = returned.postage
         if returned.return_id not in counted or postage is None or postage.paid_by != "customer":
             continue
-        situation = Situation(fault=returned.fault, carrier=carrier_of(claim.order))
-        rule = _postage_rule(policy, claim.reason, situation)
-        if rule is not None and rule.payer == "merchant" and minor(postage.amount, claim.order.currency) > 0:
-            amount = text(minor(postage.amount, claim.order.currency), claim.order.currency)
-            owed.append(
-                BasisPostage(
-                    return_id=returned.return_id, amount=amount, payer=rule.payer, rule=rule.id, clause=rule.clause
-                )
-            )
+        rule = _postage_rule(policy, claim.reason, Situation(fault=returned.fault, carrier=claim.carrier))
+        if rule is None or rule.payer != "merchant":
+            continue
+        currency = claim.order.currency
+        amount = minor(postage.amount, currency)
+        if amount > 0:
+            owed.append(BasisPostage(returned.return_id, text(amount, currency), rule.payer, rule.id, rule.clause))
     return tuple(owed)
 
 
@@ -127,7 +138,7 @@ def refund_of(policy: Policy, claim: Submitted, answer: AnswerFact | None) -> Ca
             units=units,
             situation=Situation(
                 answer=answer.answer if answer else None,
-                carrier=carrier_of(order),
+                carrier=claim.carrier,
                 wants=claim.wants,
             ),
             named=named,
@@ -144,11 +155,14 @@ def _in_order(state: ClaimState) -> list[ReturnFact]:
     return sorted(state.returns, key=lambda returned: (returned.received_at, returned.return_id))
 
 
+_NOT_INSPECTED: Final[Mapping[str, tuple[Value, ...]]] = {}
+
+
 def _findings(returns: Sequence[ReturnFact]) -> dict[str, tuple[Value, ...]]:
     found: dict[str, tuple[Value, ...]] = {}
     for returned in returns:
-        for fact, value in returned.inspection:
-            if value is not None and value not in found.get(fact, ()):
+        for fact, value in returned.inspection.items():
+            if value not in found.get(fact, ()):
                 found[fact] = (*found.get(fact, ()), value)
     return found
 

@@ -1,29 +1,31 @@
 """Eligibility's batches: open, load, decide, save, emit."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final, cast
+from typing import Final
 
 import structlog
 
 from services.eligibility import store
-from services.eligibility.domain import assess
-from services.eligibility.facts import ClaimState, Told, look_again, tell
+from services.eligibility.domain import say
+from services.eligibility.facts import ClaimState, add, look_again, restored, written
+from services.eligibility.reading import (
+    DECODERS,
+    Answered,
+    Cancelled,
+    Delivered,
+    Heard,
+    Returned,
+    Reviewed,
+    read,
+)
+from services.eligibility.said import Assessed, as_json
 from services.eligibility.store import ClaimKey, OrderKey, PolicyKey, StateRow
+from services.eligibility.verdicts import Verdicts
 from shared.bus import Record, Work, order_key
 from shared.db import Conn
-from shared.events import (
-    BadEvent,
-    ClaimAssessed,
-    ClaimCancelled,
-    ClaimReviewed,
-    OrderDelivered,
-    ReturnReceived,
-    SellerAnswered,
-    dump,
-    parse_data,
-)
+from shared.events import BadEvent, ClaimAssessed
 from shared.events.topics import ASSESSMENTS, READERS
 from shared.policy.book import PolicyBook
 from shared.policy.problem import PolicyError
@@ -36,22 +38,6 @@ DUE_A_TICK: Final = 200
 
 LEFT_FOR: Final = timedelta(hours=1)
 """How long a claim is left alone whose look because of time failed."""
-
-_TOLD: Final = frozenset(
-    {
-        "claim.admitted.v1",
-        "claim.cancelled.v1",
-        "order.delivered.v1",
-        "seller.answered.v1",
-        "return.received.v1",
-        "claim.reviewed.v1",
-        "claim.decided.v1",
-        "claim.referred.v1",
-        "claim.settled.v1",
-        "review.refused.v1",
-    }
-)
-"""Types that tell something about a claim; others are passed over unread."""
 
 
 class PoliciesDiffer(OSError):  # noqa: N818 - what it is, for the log; the kit tries the batch again, then gives up
@@ -67,6 +53,7 @@ class Eligibility:
 
     def __init__(self, policies: Callable[[], PolicyBook]) -> None:
         self._policies = policies
+        self._verdicts = Verdicts()
         self._noted: set[PolicyKey] = set()
         """Versions that are known to be in the database; only what was read from there, so that a batch that is rolled
         back leaves nothing here."""
@@ -80,10 +67,11 @@ class Eligibility:
         letters = _open(work)
         if not letters:
             return
-        states = await store.states_of_orders(work.conn, {_order_of(event) for _, event in letters})
-        desk = _Desk(work, self._policies(), {key: ClaimState.model_validate_json(one) for key, one in states.items()})
-        for record, event in letters:
-            desk.take(record, event)
+        kept = await store.states_of_orders(work.conn, {(heard.merchant, heard.order_id) for _, heard in letters})
+        states = {key: restored(state) for key, state in kept.items()}
+        desk = _Desk(work, self._policies(), self._verdicts, states)
+        for record, heard in letters:
+            desk.take(record, heard)
         await desk.save()
         await self._note(work, desk)
 
@@ -92,8 +80,8 @@ class Eligibility:
         due = await store.states_due(work.conn, work.lanes, work.now, DUE_A_TICK)
         if not due:
             return
-        states = {key: ClaimState.model_validate_json(state) for key, (_, state) in due.items()}
-        desk = _Desk(work, self._policies(), states)
+        states = {key: restored(state) for key, (_, state) in due.items()}
+        desk = _Desk(work, self._policies(), self._verdicts, states)
         for key, (lane, _) in due.items():
             desk.look(key, lane)
         await desk.save()
@@ -105,7 +93,7 @@ class Eligibility:
 
     async def _note(self, work: Work, desk: "_Desk") -> None:
         """Keep which policies govern the claims of a batch."""
-        used = desk.policies()
+        used = desk.pinned
         if not used.keys() <= self._noted:
             kept = await store.policies_used(work.conn)
             try:
@@ -117,50 +105,58 @@ class Eligibility:
                 await store.note_policies(work.conn, new, work.now)
 
 
-def _open(work: Work) -> list[tuple[Record, Told]]:
-    letters: list[tuple[Record, Told]] = []
+def _open(work: Work) -> list[tuple[Record, Heard]]:
+    letters: list[tuple[Record, Heard]] = []
     for record in work.records:
-        if record.type not in _TOLD:
+        if record.type not in DECODERS:
             work.count("passed_over")
             continue
         try:
-            letters.append((record, cast(Told, parse_data(record.type, record.value or b""))))
+            letters.append((record, read(record.type, record.value or b"")))
         except BadEvent as bad:
             work.dead(record, bad.message, bad.path)
     return letters
 
 
-def _order_of(event: Told) -> OrderKey:
-    return event.merchant, event.order_id
-
-
 @dataclass(slots=True)
 class _Desk:
-    """The claims of one unit of work: told and assessed in memory, written at the end."""
+    """The claims of one unit of work: told and assessed in memory, written at the end. `kept`: those with a row."""
 
     work: Work
     book: PolicyBook
+    verdicts: Verdicts
     states: dict[ClaimKey, ClaimState]
+    kept: frozenset[ClaimKey] = frozenset()
     lanes: dict[ClaimKey, int] = field(default_factory=dict)
     left: dict[ClaimKey, datetime] = field(default_factory=dict)
+    pinned: dict[PolicyKey, str] = field(default_factory=dict)
+    """The versions that have come to govern claims, with their digests."""
+    _of_orders: dict[OrderKey, list[ClaimKey]] = field(default_factory=dict)
 
-    def take(self, record: Record, event: Told) -> None:
+    def __post_init__(self) -> None:
+        self.kept = frozenset(self.states)
+        for key in self.states:
+            self._of_orders.setdefault(key[:2], []).append(key)
+
+    def take(self, record: Record, heard: Heard) -> None:
         """Adds an event to the claims that it is about. A record on which the pure part fails is dead-lettered, and
         the claims stay as they were."""
         try:
-            told = [self._told(key, event) for key in self._claims(event)]
+            told = [(key, *self._told(key, heard)) for key in self._claims(heard)]
         except Exception as error:
             log.exception("claim_not_assessed", topic=record.topic, offset=record.offset)
             self.work.dead(record, f"handler: {error!r}")
             return
         if not told:
             self.work.count("no_claim")
-        for state, assessed in told:
-            key = (state.merchant, state.order_id, state.claim_id)
-            if state is not self.states.get(key):
-                self.states[key] = state
+            return
+        note = _noted(heard)
+        for key, state, assessed in told:
+            before = self.states.get(key)
+            if state is not before:
+                self._put(key, before, state)
                 self.lanes[key] = record.partition
-            if note := _noted(event):
+            if note:
                 closed = assessed is None and bool(state.decisions or state.cancelled)
                 self.work.count("closed" if closed else "told")
                 what = f"{note}; the claim is closed: no effect" if closed else note
@@ -172,7 +168,7 @@ class _Desk:
         """Assesses a claim again because time has passed. One on which the pure part fails is left for a while."""
         self.lanes[key] = lane
         try:
-            self.states[key], assessed = assess(self.states[key], self.book, self.work.now)
+            self.states[key], assessed = say(self.states[key], self.book, self.work.now, self.verdicts)
         except Exception:
             log.exception("claim_not_assessed", claim=key)
             self.left[key] = self.work.now + LEFT_FOR
@@ -182,51 +178,52 @@ class _Desk:
 
     async def save(self) -> None:
         """Writes the claims that have changed."""
-        rows = [
-            StateRow(key, lane, self.states[key].revision, self._due(key), self.states[key].model_dump_json())
-            for key, lane in sorted(self.lanes.items())
-        ]
-        if rows:
-            await store.save_states(self.work.conn, rows)
+        new: list[StateRow] = []
+        changed: list[StateRow] = []
+        for key, lane in sorted(self.lanes.items()):
+            state = self.states[key]
+            row = (*key, lane, state.revision, self._due(key, state), written(state))
+            (changed if key in self.kept else new).append(row)
+        if new:
+            await store.add_states(self.work.conn, new)
+        if changed:
+            await store.change_states(self.work.conn, changed)
 
-    def policies(self) -> dict[PolicyKey, str]:
-        """The versions that govern the claims that have changed, with their digests."""
-        used: dict[PolicyKey, str] = {}
-        for key in self.lanes:
-            pinned = self.states[key].policy
-            if pinned is None or pinned.version is None or (key[0], pinned.version) in used:
-                continue
-            policy = self.book.version(key[0], pinned.version)
-            if policy is not None:
-                used[key[0], pinned.version] = policy.digest
-        return used
-
-    def _due(self, key: ClaimKey) -> datetime | None:
+    def _due(self, key: ClaimKey, state: ClaimState) -> datetime | None:
         """When to look at the claim again; never for a due time that has passed and meant nothing (a closed claim)."""
         if key in self.left:
             return self.left[key]
-        due = look_again(self.states[key])
+        due = look_again(state)
         return due if due is not None and due >= self.work.now else None
 
-    def _claims(self, event: Told) -> Iterable[ClaimKey]:
+    def _claims(self, heard: Heard) -> Sequence[ClaimKey]:
         """The claims that an event is about: all known ones of the order for a delivery, else the one it names."""
-        if isinstance(event, OrderDelivered):
-            order = _order_of(event)
-            return [key for key in self.states if key[:2] == order]
-        return [(event.merchant, event.order_id, event.claim_id)]
+        if isinstance(heard, Delivered):
+            return self._of_orders.get((heard.merchant, heard.order_id), ())
+        return ((heard.merchant, heard.order_id, heard.claim_id),)
 
-    def _told(self, key: ClaimKey, event: Told) -> tuple[ClaimState, ClaimAssessed | None]:
-        state = self.states.get(key) or ClaimState(merchant=key[0], order_id=key[1], claim_id=key[2])
-        told = tell(state, event)
+    def _told(self, key: ClaimKey, heard: Heard) -> tuple[ClaimState, Assessed | None]:
+        state = self.states.get(key) or ClaimState(*key)
+        told = add(state, heard)
         if told is state:
             return state, None
-        return assess(told, self.book, self.work.now)
+        return say(told, self.book, self.work.now, self.verdicts)
 
-    def _emit(self, assessed: ClaimAssessed, *, cause: Record | None = None, lane: int | None = None) -> None:
+    def _put(self, key: ClaimKey, before: ClaimState | None, state: ClaimState) -> None:
+        self.states[key] = state
+        if before is None:
+            self._of_orders.setdefault(key[:2], []).append(key)
+        if state.policy is None or state.policy.version is None or (before is not None and before.policy is not None):
+            return
+        version = key[0], state.policy.version
+        if version not in self.pinned and (policy := self.book.version(*version)) is not None:
+            self.pinned[version] = policy.digest
+
+    def _emit(self, assessed: Assessed, *, cause: Record | None = None, lane: int | None = None) -> None:
         self.work.emit(
             ASSESSMENTS,
             ClaimAssessed.type,
-            dump(assessed),
+            as_json(assessed),
             key=order_key(assessed.merchant, assessed.order_id),
             subject=assessed.claim_id,
             cause=cause,
@@ -239,18 +236,18 @@ class _Desk:
         self.work.count(f"assessed_{assessed.awaiting or assessed.status}")
 
 
-def _noted(event: Told) -> str:
+def _noted(heard: Heard) -> str:
     """What goes into a claim's history of a fact that came from outside; what the services say notes itself."""
-    match event:
-        case SellerAnswered():
-            return f"seller answered {event.answer} ({event.answer_id})"
-        case ReturnReceived():
-            return f"return received ({event.return_id})"
-        case ClaimReviewed():
-            return f"reviewed: {event.verdict} ({event.review_id})"
-        case ClaimCancelled():
-            return f"cancelled by {event.by}"
-        case OrderDelivered():
-            return f"delivered at {event.received_at.isoformat()}"
+    match heard:
+        case Answered():
+            return f"seller answered {heard.answer} ({heard.answer_id})"
+        case Returned():
+            return f"return received ({heard.return_id})"
+        case Reviewed():
+            return f"reviewed: {heard.verdict} ({heard.review_id})"
+        case Cancelled():
+            return f"cancelled by {heard.by}"
+        case Delivered():
+            return f"delivered at {heard.received_at.isoformat()}"
         case _:
             return ""

@@ -40,18 +40,28 @@ def standing(state: ClaimState, *, heeds_answers: bool) -> Standing:
     answer = answers[-1] if answers else None
     reviews = [review.seq for review in state.reviews if review.review_id not in state.refused]
     reviewed = max(reviews, default=0)
-    if not state.decisions:
+    decisions = _in_turn(state, len(reviews))
+    if not decisions:
         closed = state.cancelled or reviewed > 0
         return CLOSED if closed else _referred(state, answer) or _final(state, answer)
-    decision = state.decisions[-1]
-    if decision.outcome == "cancelled" or len(reviews) < sum(one.by_staff for one in state.decisions):
-        # A person's decision may be heard of before the review that it comes from: wait for that.
+    decision = decisions[-1]
+    if decision.outcome == "cancelled":
         return CLOSED
     if state.failed_seq is not None and state.failed_seq > reviewed:
         return _FAILED
     if answer is None or answer.seq <= reviewed or answer.answer_id == _answer_of(state, decision):
         return CLOSED
     return _reopened(state, decision, answer)
+
+
+def _in_turn(state: ClaimState, reviews: int) -> tuple[DecisionFact, ...]:
+    """The decisions before the first one of a person whose review has not been told yet. What is told before that
+    review came before it, and may leave postage to be paid: it counts, though the decision was read first."""
+    for place, decision in enumerate(state.decisions):
+        reviews -= decision.by_staff
+        if reviews < 0:
+            return state.decisions[:place]
+    return state.decisions
 
 
 def _reopened(state: ClaimState, decision: DecisionFact, answer: AnswerFact) -> Standing:

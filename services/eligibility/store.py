@@ -1,9 +1,8 @@
 """Eligibility's SQL: one function a query."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from shared.db import Conn
 
@@ -15,15 +14,10 @@ PolicyKey: TypeAlias = tuple[str, int]
 """Merchant, version."""
 
 
-@dataclass(frozen=True, slots=True)
-class StateRow:
-    """A claim's row; `state` is JSON."""
+StateRow: TypeAlias = tuple[str, str, str, int, int, datetime | None, str]
+"""A claim's row: its key, lane, revision, due, and the state as JSON."""
 
-    key: ClaimKey
-    lane: int
-    revision: int
-    due: datetime | None
-    state: str
+_COLUMNS: Final = ("merchant", "order_id", "claim_id", "lane", "revision", "due", "state")
 
 
 async def policies_used(conn: Conn) -> dict[PolicyKey, str]:
@@ -80,18 +74,17 @@ async def first_due(conn: Conn, lanes: Sequence[int]) -> datetime | None:
     return found
 
 
-async def save_states(conn: Conn, rows: Sequence[StateRow]) -> None:
-    """Write rows, new or changed, in one statement."""
+async def add_states(conn: Conn, rows: Sequence[StateRow]) -> None:
+    """Write the rows of claims that have none yet."""
+    await conn.copy_records_to_table("claim_state", records=rows, columns=_COLUMNS)
+
+
+async def change_states(conn: Conn, rows: Sequence[StateRow]) -> None:
+    """Write rows anew, in one statement."""
     await conn.execute(
-        "INSERT INTO claim_state (merchant, order_id, claim_id, lane, revision, due, state) "
-        "SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::int[], $6::timestamptz[], $7::text[]) "
-        "ON CONFLICT (merchant, order_id, claim_id) DO UPDATE "
-        "SET lane = excluded.lane, revision = excluded.revision, due = excluded.due, state = excluded.state",
-        [row.key[0] for row in rows],
-        [row.key[1] for row in rows],
-        [row.key[2] for row in rows],
-        [row.lane for row in rows],
-        [row.revision for row in rows],
-        [row.due for row in rows],
-        [row.state for row in rows],
+        "UPDATE claim_state c SET lane = u.lane, revision = u.revision, due = u.due, state = u.state "
+        "FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::int[], $6::timestamptz[], $7::text[]) "
+        "AS u (merchant, order_id, claim_id, lane, revision, due, state) "
+        "WHERE c.merchant = u.merchant AND c.order_id = u.order_id AND c.claim_id = u.claim_id",
+        *zip(*rows, strict=True),
     )

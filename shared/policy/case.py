@@ -48,6 +48,9 @@ class ClaimCase:
     carrier: str
     lines: tuple[LineCase, ...]
     answer: Answer | None = None
+    span: str | None = None
+    """How the time between receipt and report is put into words; None: as it is. A verdict that is to serve several
+    claims has a mark here."""
 
     def situation(self, line: LineCase) -> Situation:
         return Situation(

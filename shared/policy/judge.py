@@ -149,11 +149,12 @@ def _window(rule: Window, case: ClaimCase) -> tuple[Effect, Step, str]:
     if case.received_at is None:
         return "info", Step.DELIVERY, "the receipt is not known yet"
     after = case.reported_at - case.received_at
+    shown = in_words(after) if case.span is None else case.span
     if after < timedelta(0):
-        return "refer", Step.REVIEW_NOW, f"reported {_span(-after)} before receipt"
+        return "refer", Step.REVIEW_NOW, f"reported {shown} before receipt"
     if after > timedelta(hours=rule.hours):
-        return "deny", Step.REJECT, f"reported {_span(after)} after receipt, {rule.hours} h are allowed"
-    return "allow", Step.GO, f"reported {_span(after)} after receipt, {rule.hours} h are allowed"
+        return "deny", Step.REJECT, f"reported {shown} after receipt, {rule.hours} h are allowed"
+    return "allow", Step.GO, f"reported {shown} after receipt, {rule.hours} h are allowed"
 
 
 def _condition(rule: Condition, case: ClaimCase, line: LineCase) -> tuple[Effect, Step, str]:
@@ -245,7 +246,8 @@ def _word(value: Value) -> str:
     return value if isinstance(value, str) else str(value).lower()
 
 
-def _span(span: timedelta) -> str:
-    minutes, seconds = divmod(int(span.total_seconds()), 60)
+def in_words(span: timedelta) -> str:
+    """A span of time, whichever way it goes."""
+    minutes, seconds = divmod(int(abs(span).total_seconds()), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min {seconds:02d} s"

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.eligibility import domain, handlers, store
-from services.eligibility.facts import ClaimState
+from services.eligibility.facts import ClaimState, restored
 from services.eligibility.handlers import Eligibility
 from shared import clock, run
 from shared.bus import Record
@@ -139,7 +139,7 @@ async def test_a_claim_is_assessed_and_kept(bench: Bench) -> None:
     assert row is not None
     assert (row["merchant"], row["order_id"], row["claim_id"], row["lane"], row["revision"]) == (
         "gejet-mall", "o-1", "c-1", 0, 1)  # fmt: skip
-    assert ClaimState.model_validate_json(row["state"]).claim is not None
+    assert restored(row["state"]).claim is not None
     assert [one["what"] for one in past] == ["assessed: awaiting delivery"]
 
 
@@ -205,14 +205,14 @@ async def test_what_it_cannot_read_is_a_dead_letter_and_its_neighbours_go_on(ben
 
 
 async def test_a_claim_on_which_the_pure_part_fails_stands_alone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = domain.assess
+    real = domain.say
 
     def fails(state: ClaimState, *others: object) -> object:
         if state.claim_id == "c-2":
             raise ZeroDivisionError("a bug")
         return real(state, *others)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(handlers, "assess", fails)
+    monkeypatch.setattr(handlers, "say", fails)
     await bench.take(*(bench.record(*write("admit", claim)) for claim in ("c-1", "c-2", "c-3")))
     assert await bench.told() == ["c-1 delivery", "dead $", "c-3 delivery"]
     async with bench.pool.acquire() as conn:
@@ -262,20 +262,20 @@ async def test_a_look_that_fails_is_left_for_a_while(bench: Bench, monkeypatch: 
     await bench.take(
         *(bench.record(*write("admit", claim, merchant="hakago", reason="wrong_item")) for claim in ("c-1", "c-2"))
     )
-    real = domain.assess
+    real = domain.say
 
     def fails(state: ClaimState, *others: object) -> object:
         if state.claim_id == "c-1":
             raise ZeroDivisionError("a bug")
         return real(state, *others)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(handlers, "assess", fails)
+    monkeypatch.setattr(handlers, "say", fails)
     late = NOW + timedelta(days=8)
     monkeypatch.setattr(clock, "now", lambda: late)
     await bench.pipeline.tick()
     assert await bench.told() == ["c-1 seller", "c-2 seller", "c-2 seller overdue"]
     assert await bench.due() == [late + handlers.LEFT_FOR, None]
-    monkeypatch.setattr(handlers, "assess", real)
+    monkeypatch.setattr(handlers, "say", real)
     monkeypatch.setattr(clock, "now", lambda: late + timedelta(hours=2))
     await bench.pipeline.tick()
     assert (await bench.told())[-1] == "c-1 seller overdue"

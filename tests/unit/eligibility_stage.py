@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from services.eligibility.domain import assess
-from services.eligibility.facts import ClaimState, look_again, tell
+from services.eligibility.facts import ClaimState, look_again, restored, tell, written
 from shared.events import ClaimAssessed, ClaimDecided, parse_data
 from shared.policy.book import PolicyBook
 from shared.policy.load import load_book
@@ -232,7 +232,7 @@ class Stage:
 
     def _assess(self, state: ClaimState) -> ClaimAssessed | None:
         state, assessed = assess(state, self.policies, self.now)
-        self.state = ClaimState.model_validate_json(state.model_dump_json())
+        self.state = restored(written(state))
         assert self.state == state, "a state reads as it was written"
         if assessed is not None:
             self.said.append(assessed)
