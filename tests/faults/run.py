@@ -35,7 +35,9 @@ WAVE_SECONDS = 2.0
 SMTP_SECONDS = 4
 """A letter in the hands of a process that was killed waits for 30 s and six times this: 54 s, in production 150 s."""
 START_ATTEMPTS = 3
-PATIENCE = 240.0
+PACE = 12.0
+"""Seconds after which a stream's next fault comes even where the one before is not overcome yet."""
+PATIENCE = 600.0
 """Seconds after which what has not recovered counts as stuck: it bears a machine that many share."""
 
 
@@ -79,8 +81,9 @@ class Run:
             watching = group.create_task(self._watch(stack))
             publishing = group.create_task(self._publish(stack, work, until))
             paying = group.create_task(self._pay(stack, until))
-            await asyncio.gather(*(self._torment(nemesis, work, n, until) for n in range(len(self.streams))))
-            await asyncio.gather(publishing, paying)
+            streams = [self._torment(nemesis, work, n, until) for n in range(len(self.streams))]
+            recovering = [task for tasks in await asyncio.gather(*streams) for task in tasks]
+            await asyncio.gather(publishing, paying, *recovering)
             await self._rest(stack)
             watching.cancel()
         verdict = judge(await gather(stack), work)
@@ -90,19 +93,23 @@ class Run:
         verdict.counted |= {"waves": publishing.result(), "refunds heard by the payment system": len(self.paid)}
         return verdict
 
-    async def _torment(self, nemesis: Nemesis, work: Workload, stream: int, until: float) -> None:
+    async def _torment(self, nemesis: Nemesis, work: Workload, stream: int, until: float) -> list[asyncio.Task[None]]:
+        """One fault of the stream after the other; returns what is still waiting for a recovery."""
         order = random.Random(f"{self.seed} {stream}")
+        recovering: list[asyncio.Task[None]] = []
         bag: list[str] = []
         for number in count():
             if time.monotonic() > until or (self.without and self.stuck):
-                return
+                break
             bag = bag or order.sample(list(self.streams[stream]), len(self.streams[stream]))
             kind = bag.pop()
             struck = await nemesis.strike(kind, stream, number)
             if struck is None:
                 self.missed[kind] += 1
                 continue
-            await self._recovered(nemesis.stack, work, struck)
+            recovering.append(asyncio.create_task(self._recovered(nemesis.stack, work, struck)))
+            await asyncio.wait(recovering[-1:], timeout=PACE if len(self.streams) > 1 else None)
+        return recovering
 
     async def _recovered(self, stack: Stack, work: Workload, struck: Struck) -> None:
         probes = work.probes(self.lanes)

@@ -14,7 +14,7 @@ SHORT = (
 
 @pytest.mark.timeout(400)
 def test_nothing_is_lost_and_nothing_happens_twice_under_faults(tmp_path: Path) -> None:
-    run = Run(seed=20261122, seconds=40, streams=SHORT)
+    run = Run(seed=20261122, seconds=40, streams=SHORT, patience=120)
     verdict = one(run, tmp_path)
     assert not verdict.wrong
     assert len(run.struck) >= 4, "too few faults to prove anything"
