@@ -61,6 +61,16 @@ def test_an_override_of_a_refunded_claim_does_not_ask_who_else_would_like_its_un
     assert breakdown(stage.decided("a")[1]) == {"goods": -10_000_000, "compensation": 10_200_000}
 
 
+def test_a_rejection_confirmed_asks_nobody_for_units() -> None:
+    stage = Stage()
+    stage.admit("a")
+    stage.assess("a", status="rejected", remedy=None)
+    stage.admit("b")
+    stage.review("reject")
+    assert stage.refusals() == []
+    assert stage.notes[-1].endswith("changes nothing")
+
+
 def test_staff_may_replace_where_no_policy_was_in_force() -> None:
     stage = Stage(carrier="tipax")
     stage.admit()

@@ -238,6 +238,41 @@ def test_a_persons_decision_may_be_heard_of_before_its_review() -> None:
     assert stage.end == "review"
 
 
+def test_what_came_before_a_review_counts_though_the_decision_was_heard_of_first() -> None:
+    stage = hakago()
+    stage.answer("require_return")
+    stage.decide("refund", by="staff:mina")
+    said = stage.give_back(fault="transport", postage=("150000", "customer"))
+    assert said is not None
+    assert said.basis is not None
+    assert [one.amount for one in said.basis.postage] == ["150000"], "the merchant owes it, whatever a person decided"
+    assert stage.review() is None
+    assert stage.give_back({"1": 1}, name="r-2", fault="transport", postage=("99", "customer")) is None
+
+
+def test_a_later_answer_is_for_a_person_however_the_decision_and_its_review_were_read() -> None:
+    for early in (True, False):
+        stage = hakago()
+        steps = [lambda: stage.decide("refund", by="staff:mina"), stage.review]  # noqa: B023 - called at once
+        for step in steps if early else reversed(steps):
+            assert step() is None
+        said = stage.answer("resend")
+        assert said is not None
+        assert [reason.rule for reason in said.lines[0].reasons][-1] == "later-answer"
+
+
+def test_a_second_failure_is_said_anew_though_the_decision_between_was_heard_of_before_its_review() -> None:
+    stage = hakago()
+    stage.answer("refund_full")
+    stage.decide("refund")
+    assert stage.settle("failed") is not None
+    assert stage.decide("refund", by="staff:mina", no=2) is None
+    assert stage.review() is None
+    said = stage.settle("failed")
+    assert said is not None
+    assert [reason.rule for reason in said.lines[0].reasons][-1] == "settlement-failed"
+
+
 def test_a_review_that_changes_nothing_closes_what_it_covers() -> None:
     stage = hakago()
     stage.answer("refund_full")
