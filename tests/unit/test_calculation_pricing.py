@@ -269,3 +269,10 @@ def test_who_ships_a_replacement_for_a_reason_that_the_policy_does_not_name(
 ) -> None:
     cost = {"kind": "cost", "clause": "C3", "item": "replacement_shipping", "payer": "customer", **rule}
     assert ship_payer(policy(cost=cost), "late", Situation(carrier="courier")) == payer
+
+
+def test_who_ships_a_replacement_is_not_who_pays_the_way_back() -> None:
+    back = {"kind": "cost", "clause": "C3", "item": "return_postage", "payer": "customer"}
+    sent = {"kind": "cost", "clause": "C3", "item": "replacement_shipping", "payer": "merchant"}
+    assert ship_payer(policy(goods=GOODS, back=back, sent=sent), "withdrawal", Situation()) == "merchant"
+    assert ship_payer(None, "withdrawal", Situation()) == "merchant"

@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from tests.unit.calculation_stage import START, Line, Stage, back_to, breakdown, clauses
+from services.refund_calculation.problem import Unacceptable
+from tests.unit.calculation_stage import START, Line, Stage, back_to, breakdown, clauses, shown
 
 DAY = timedelta(days=1)
 
@@ -69,6 +70,42 @@ def test_a_rejection_confirmed_asks_nobody_for_units() -> None:
     stage.review("reject")
     assert stage.refusals() == []
     assert stage.notes[-1].endswith("changes nothing")
+
+
+@pytest.mark.parametrize("verdict", ["replacement", "reject"])
+def test_a_withdrawal_that_staff_did_not_refund_has_borne_nothing_of_the_fee(verdict: str) -> None:
+    stage = Stage(lines=(Line(10_000_000), Line(10_000_000)), shipping=0)
+    stage.admit("a", "withdrawal", {1: [1]})
+    stage.review(verdict)
+    stage.admit("b", "withdrawal", {2: [1]})
+    stage.assess("b")
+    amounts = shown(stage.referred("b")[0], "withdrawal-fee-base")
+    assert amounts == {"whole-deposit": "9500000", "units-share": "9750000"}
+
+
+def test_postage_of_a_claim_in_review_waits_for_the_person() -> None:
+    # The policy has refunded, and what came then is for a person: machine pays nothing beside.
+    stage = Stage(merchant="hakago", lines=(Line(600_000),), shipping=0)
+    stage.admit(reason="wrong_item")
+    stage.full()
+    stage.returned("r-1", 150_000)
+    assert stage.refused_by_seller({"r-1": 150_000}) == []
+    # So it is where a person has refunded and that refund has failed.
+    stage = Stage(merchant="hakago", lines=(Line(600_000),), shipping=0)
+    stage.admit(reason="wrong_item")
+    stage.returned("r-1", 150_000)
+    stage.review(amount=400_000)
+    stage.settle("failed")
+    assert stage.refused_by_seller({"r-1": 150_000}) == []
+    stage.review(amount=400_000)
+    assert breakdown(stage.decided()[-1]) == {"return_postage": 150_000, "compensation": 400_000}
+
+
+def test_an_amount_in_a_currency_that_the_order_has_no_rate_for_is_a_dead_letter() -> None:
+    stage = Stage(merchant="hakago", exchange=("USD", "25000"))
+    stage.admit(reason="wrong_item")
+    with pytest.raises(Unacceptable, match="no rate for EUR"):
+        stage.partial("12", currency="EUR")
 
 
 def test_staff_may_replace_where_no_policy_was_in_force() -> None:
