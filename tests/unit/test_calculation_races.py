@@ -52,6 +52,18 @@ def test_a_refund_that_succeeds_late_finds_room_and_yet_nothing_left() -> None:
     assert stage.notes[-1].endswith("after others took its place: no effect")
 
 
+def test_a_refund_that_succeeds_late_must_fit_every_payment_that_it_went_back_to() -> None:
+    stage = Stage(lines=(Line(1_000_000), Line(300_000)), shipping=0, payments=(1_000_000, 300_000))
+    stage.admit("a", "late", {1: [1]})
+    stage.review(amount=1_200_000)
+    assert back_to(stage.instructed("a")[0]) == {"p-1": 1_000_000, "p-2": 200_000}
+    stage.settle("failed", at=START + DAY)
+    stage.admit("b", "late", {2: [1]})
+    stage.review(amount=100_000, claim="b")
+    assert (stage.order.left(), stage.order.room()) == (1_200_000, [900_000, 300_000])
+    assert stage.settle("succeeded", at=START + 2 * DAY) == []
+
+
 def test_an_override_of_a_refunded_claim_does_not_ask_who_else_would_like_its_units() -> None:
     stage = Stage()
     stage.admit("a")
