@@ -9,8 +9,8 @@ import importlib
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
-from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -18,7 +18,6 @@ from urllib.parse import urlsplit, urlunsplit
 from aiokafka import AIOKafkaProducer
 
 from services.notification import post
-from services.notification import store as notification
 from shared.bus import pipeline, relay, store, transactional
 from shared.bus.lanes import Lane
 from shared.bus.record import Record
@@ -80,27 +79,27 @@ def install(points: CrashPoints) -> None:
 
 
 def log_mails(file: Path, points: CrashPoints) -> None:
-    """Write down each letter that is begun, answered, and noted as answered: what a second copy has to be judged by."""
-    hand_over, close = post.Line.hand_over, notification.close
+    """Write down when each letter is handed over, and the answer: what a second copy has to be judged by."""
+    hand_over = post.Line.hand_over
     told = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 
     def tell(what: str, key: str) -> None:
-        os.write(told, f"{os.getpid()} {what} {key}\n".encode())
+        os.write(told, f"{os.getpid()} {time.time_ns() // 1_000_000} {what} {key}\n".encode())
 
-    async def handed(line: post.Line, mail: EmailMessage, sender: str, to: str) -> post.Answer:
-        key = mail["Message-ID"].strip("<>").partition("@")[0]
+    async def handed(line: post.Line, mail: Any, *more: Any) -> post.Answer:
+        key = _key_of(mail)
         tell("begun", key)
-        answer = await hand_over(line, mail, sender, to)
+        answer = await hand_over(line, mail, *more)
         tell(answer.verdict, key)
         points.at("after_mail")
         return answer
 
-    async def closed(conn: Any, notification_id: str, **named: Any) -> None:
-        await close(conn, notification_id, **named)
-        tell("noted", notification_id)
-
     _set(post.Line, "hand_over", handed)
-    _set(notification, "close", closed)
+
+
+def _key_of(mail: Any) -> str:
+    known: str = getattr(mail, "notification_id", "")
+    return known or str(mail["Message-ID"]).strip("<>").partition("@")[0]
 
 
 def go_through_wire(port: str, folder: Path) -> None:

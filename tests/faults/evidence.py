@@ -39,19 +39,11 @@ class Step(NamedTuple):
     offset: int | None
 
 
-class Letter(NamedTuple):
-    """A row of notification's messages."""
-
-    notification_id: str
-    claim_id: str
-    template: str
-    state: str
-
-
 class Said(NamedTuple):
-    """A line of the notification processes' log of mails: begun, accepted, later, refused, offline, noted."""
+    """A line of the notification processes' log of mails, at a time in ms: begun, accepted, later, refused, offline."""
 
     pid: int
+    at: int
     what: str
     key: str
 
@@ -67,7 +59,6 @@ class Evidence:
     buried: dict[str, set[Place]] = field(default_factory=dict)
     waiting: set[str] = field(default_factory=set)
     seen: int = 0
-    letters: list[Letter] = field(default_factory=list)
     mails: Counter[str] = field(default_factory=Counter)
     said: list[Said] = field(default_factory=list)
 
@@ -110,9 +101,6 @@ async def _database(conn: "asyncpg.Connection[asyncpg.Record]", service: str, fo
     if service == "intake":
         found.waiting = {r["claim_id"] for r in await conn.fetch("SELECT claim_id FROM waiting")}
         found.seen = int(await conn.fetchval("SELECT count(*) FROM seen"))
-    if service == "notification":
-        rows = await conn.fetch("SELECT notification_id, claim_id, template, state FROM message")
-        found.letters = [Letter(*r.values()) for r in rows]
 
 
 def _key(mail: Path) -> str:
@@ -123,7 +111,7 @@ def _key(mail: Path) -> str:
 def _said(log: Path) -> list[Said]:
     lines = log.read_text().splitlines() if log.exists() else []
     parts = (line.split() for line in lines)
-    return [Said(int(pid), what, key) for pid, what, key in parts]
+    return [Said(int(pid), int(at), what, key) for pid, at, what, key in parts]
 
 
 async def _topics(kafka: str, topics: Iterable[str]) -> Mapping[str, list[Received]]:

@@ -7,7 +7,7 @@ import random
 import signal
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -217,7 +217,7 @@ class Nemesis:
                 database,
             )
 
-    def _point(self, points: dict[str, tuple[str, ...]], service: str, chance: random.Random) -> str:
+    def _point(self, points: Mapping[str, tuple[str, ...]], service: str, chance: random.Random) -> str:
         passed = [name for name, of in points.items() if service in of and (not self.points or name in self.points)]
         assert passed, f"{service} passes none of {self.points}"
         return chance.choice(passed)

@@ -10,10 +10,12 @@ import pytest
 
 from tests.e2e.test_many_claims import events_of
 from tests.faults.checker import judge
-from tests.faults.evidence import Evidence, Lane, Letter, Said, Step
+from tests.faults.evidence import Evidence, Lane, Said, Step
 from tests.faults.workload import PAID, POISONED, End, Workload, settlement
 from tests.stack import Message, Received
 
+CLOSED = "2026-11-22T20:00:00.000Z"
+CLOSED_MS = 1_795_377_600_000
 CLAIM, ORDER = "run-c0", "run-o0"
 IDS = {"merchant": "gejet-mall", "order_id": ORDER, "claim_id": CLAIM}
 REFUND = IDS | {"refund_id": "r1", "amount": str(PAID)}
@@ -24,7 +26,7 @@ def _input(message: Message, offset: int) -> Received:
 
 
 def _output(topic: str, service: str, number: int, type_: str, data: dict[str, Any]) -> Received:
-    headers = {"ce_source": f"/makegood/{service}", "ce_id": f"0-{number}", "ce_type": type_}
+    headers = {"ce_source": f"/makegood/{service}", "ce_id": f"0-{number}", "ce_type": type_, "ce_time": CLOSED}
     raw = {name: value.encode() for name, value in headers.items()}
     return Received(topic, 0, number, b"gejet-mall/run-o0", json.dumps(data).encode(), raw)
 
@@ -49,7 +51,7 @@ def _went_well() -> tuple[Evidence, Workload]:
     door = ("customer.contact.v1", "order.delivered.v1", "claim.admitted.v1", "refund.settled.v1")
     for number, type_ in enumerate(door, start=1):
         topic = "contacts.v1" if type_ == "customer.contact.v1" else "admissions.v1"
-        data = REFUND if type_ == "refund.settled.v1" else IDS if "claim" in type_ else _without_claim()
+        data: dict[str, Any] = REFUND if type_ == "refund.settled.v1" else IDS if "claim" in type_ else _without_claim()
         topics[topic].append(_output(topic, "intake", number, type_, data))
     assessed = IDS | {"status": "eligible", "awaiting": None, "overdue": False, "basis": {"revision": 1}}
     topics["assessments.v1"].append(_output("assessments.v1", "eligibility", 1, "claim.assessed.v1", assessed))
@@ -65,12 +67,14 @@ def _went_well() -> tuple[Evidence, Workload]:
         topics,
         lanes={service: {0: Lane(emitted, emitted)} for service, emitted in lanes.items()},
         outbox=dict.fromkeys(lanes, 0),
-        history={"refund-calculation": [Step("gejet-mall", CLAIM, "decided 1", "assessments.v1", 0, 1)]},
+        history={
+            "refund-calculation": [Step("gejet-mall", CLAIM, "decided 1", "assessments.v1", 0, 1)],
+            "notification": [Step("gejet-mall", CLAIM, "to tell: decided", "decisions.v1", 0, 1)],
+        },
         buried={"intake": {("claims.v1", 0, 18)}, **{s: set() for s in lanes if s != "intake"}},
         seen=4,
-        letters=[Letter("n1", CLAIM, "decided", "sent")],
         mails=Counter(["n1"]),
-        said=[Said(1, "begun", "n1"), Said(1, "accepted", "n1"), Said(1, "noted", "n1")],
+        said=[Said(1, CLOSED_MS - 9, "begun", "n1"), Said(1, CLOSED_MS - 1, "accepted", "n1")],
     )
     return found, Workload(0, "run", {CLAIM: End("refund", PAID)})
 
@@ -101,7 +105,9 @@ def _renumbered(topic: str, number: int) -> Callable[[Evidence], None]:
 
     def doctor(found: Evidence) -> None:
         first = found.topics[topic][0]
-        found.topics[topic].append(replace(first, offset=90, headers=first.headers | {"ce_id": f"0-{number}".encode()}))
+        found.topics[topic].append(
+            replace(first, offset=90, headers={**first.headers, "ce_id": f"0-{number}".encode()})
+        )
 
     return doctor
 
@@ -146,10 +152,18 @@ DOCTORED: dict[str, tuple[Callable[[Evidence], object], str]] = {
     ),
     "a message was never mailed": (lambda found: found.mails.clear(), "messages not sent"),
     "a mail nobody should get": (lambda found: found.mails.update(["n2"]), "nobody should have got"),
-    "mailed again after the note": (lambda found: found.said.append(Said(2, "begun", "n1")), "handed over again"),
+    "mailed again after the note": (
+        lambda found: found.said.append(Said(2, CLOSED_MS + 1, "begun", "n1")),
+        "handed over again",
+    ),
+    "mailed again by the one that had the answer": (
+        lambda found: found.said.append(Said(1, CLOSED_MS, "begun", "n1")),
+        "handed over again",
+    ),
     "a copy that nobody handed over": (lambda found: found.mails.update(["n1"]), "handed over again"),
-    "a message is not reported": (_gone("notifications.v1"), "messages to tell"),
-    "a turn is not told": (lambda found: found.letters.clear(), "were not told"),
+    "a message is not reported": (_gone("notifications.v1"), "noted and not reported"),
+    "a turn is not noted": (lambda found: found.history["notification"].clear(), "the other way round"),
+    "a turn is not told": (_gone("notifications.v1"), "were not told"),
 }
 
 
@@ -163,7 +177,7 @@ def test_each_thing_that_goes_wrong_is_named(case: str) -> None:
 
 def test_a_second_copy_is_right_where_the_first_answer_was_lost() -> None:
     found, work = _went_well()
-    found.said.insert(0, Said(7, "begun", "n1"))
+    found.said.insert(0, Said(7, CLOSED_MS - 99, "begun", "n1"))
     found.mails.update(["n1"])
     assert judge(found, work).wrong == []
 
