@@ -32,6 +32,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "services/eligibility/domain.py": ELIGIBILITY,
     "services/eligibility/facts.py": ELIGIBILITY,
     "services/eligibility/standing.py": ELIGIBILITY,
+    "services/eligibility/verdicts.py": ELIGIBILITY,
     "services/refund_calculation/assessed.py": CALCULATION,
     "services/refund_calculation/deciding.py": CALCULATION,
     "services/refund_calculation/domain.py": CALCULATION,
