@@ -50,6 +50,7 @@ async def connect(dsn: str, connections: int, *, application: str, limit: float 
                 max_size=connections,
                 timeout=10,
                 command_timeout=30,
+                reset=_nothing_to_reset,
                 server_settings={
                     "application_name": application,
                     # A process that is paused in the middle of a transaction must not keep its lanes locked.
@@ -64,6 +65,11 @@ async def connect(dsn: str, connections: int, *, application: str, limit: float 
             log.info("database_not_there_yet", error=repr(error))
             await asyncio.sleep(delay)
             delay = min(delay * 2, 2.0)
+
+
+async def _nothing_to_reset(_: Conn) -> None:
+    """In place of four statements after each use: nothing here leaves anything in a session, and a transaction that was
+    left open is rolled back before."""
 
 
 def migrations_of(package: str) -> list[Migration]:

@@ -30,6 +30,7 @@ _READ: Final = frozenset(
     )
 )
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_USUAL_TIME: Final = re.compile(r"2[0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-5][0-9](?:\.[0-9]{1,6})?Z", re.ASCII)
 _TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 _CHARSET: Final = re.compile(r';\s*charset="?([^";\s]*)', re.IGNORECASE)
 
@@ -234,7 +235,7 @@ def _time(attributes: Mapping[str, str], label: str) -> datetime | None:
     if text is None:
         return None
     try:
-        return normalise_instant(text)
+        return datetime.fromisoformat(text) if _USUAL_TIME.fullmatch(text) else normalise_instant(text)
     except ValueError:
         raise BadEvent("$", f"{label}: {text!r:.60} is not an RFC 3339 instant with an offset") from None
 
