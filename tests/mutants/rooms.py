@@ -27,6 +27,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "shared/policy/plan.py": POLICY,
     "shared/policy/readings.py": POLICY,
     "shared/policy/rules.py": POLICY,
+    "shared/policy/tariff.py": MONEY,
     "shared/policy/ways.py": POLICY,
     "services/eligibility/casework.py": ELIGIBILITY,
     "services/eligibility/domain.py": ELIGIBILITY,
