@@ -59,7 +59,7 @@ profile: $(STAMP) ## a flame graph of each service under load, in profiles/
 	@$(VENV)/bin/python -m bench profile
 
 properties: $(STAMP) ## the properties of money, ledger, claims with 2,000 examples each (make test: 200)
-	@MAKEGOOD_HYPOTHESIS=full $(VENV)/bin/python -m pytest tests/unit/test_*_properties.py tests/unit/test_eligibility_order.py tests/unit/test_intake_order_of_arrival.py
+	@MAKEGOOD_HYPOTHESIS=full $(VENV)/bin/python -m pytest tests/unit/test_*_properties.py tests/unit/test_eligibility_order.py tests/unit/test_eligibility_verdicts.py tests/unit/test_intake_order_of_arrival.py
 
 mutants: $(STAMP) ## change code and policies in one place at a time: does a test notice? (all: make mutants MUTANTS=--sample=0)
 	@$(VENV)/bin/python -m tests.mutants $(MUTANTS)

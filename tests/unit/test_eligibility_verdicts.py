@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import get_args
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.eligibility.domain import say
@@ -87,7 +87,6 @@ acts: st.SearchStrategy[Act] = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     st.sampled_from(["gejet-mall", "hakago", "nobody"]),
     st.sampled_from(get_args(ClaimReason)),
