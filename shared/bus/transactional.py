@@ -78,6 +78,11 @@ class TransactionalLane:
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 
+    @property
+    def is_closed(self) -> bool:
+        """Nothing that was let go of is still being closed."""
+        return not self._closing
+
     async def closed(self) -> None:
         """Wait until what was let go of is closed."""
         await asyncio.gather(*self._closing, return_exceptions=True)

@@ -9,6 +9,7 @@ import pytest
 
 from shared.bus.record import Record
 from shared.bus.redrive import Redrive, before_burial, marked
+from shared.bus.relay import ExactlyOnce
 from shared.db import Pool
 from tests.integration.delivery_bench import (
     CutPool,
@@ -96,7 +97,9 @@ async def test_an_open_kafka_transaction_of_a_dead_owner_is_not_seen(servers: Se
     first.publish()
     await first.process(inputs(b"a"))
     await first.published()
-    lane = first.relay._transactional[0]
+    exact = first.relay._publishers[1]._sender
+    assert isinstance(exact, ExactlyOnce)
+    lane = exact._lanes[0]
     assert lane._producer is not None
     await lane._producer.begin_transaction()
     await lane._producer.send_and_wait(toy.refunds, b"half", key=b"k", partition=0)

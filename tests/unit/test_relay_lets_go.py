@@ -1,15 +1,16 @@
 """The relay while its lanes are taken away and given back in the middle of a round."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import cast
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from shared.bus.lanes import Lane
 from shared.bus.outbox import OutboxRow, Outgoing
+from shared.bus.publisher import Publisher
 from shared.bus.relay import Relay
 from shared.bus.sending import Addressed
 from shared.bus.transactional import Abandoned, TransactionalLane
@@ -44,19 +45,40 @@ async def test_a_lane_that_is_given_up_ends_the_publishing_that_is_cancelled() -
         await asyncio.wait_for(publishing, 5)
 
 
-class Interrupted(Relay):
-    """Loses its lane while a row is being instructed, and takes it again before the round ends."""
+class Interrupting:
+    """A sender during whose work the lane is lost and taken again."""
 
-    async def _next_rows(self) -> list[OutboxRow]:
-        return [ROW]
+    publisher: Publisher
 
-    async def _instruct(self, lane: int, events: Sequence[Addressed]) -> None:
-        self.drop([lane])
-        self.take(Lane(lane, uuid4(), emitted=1, stored_mark=0))
+    async def send(self, rows: Sequence[OutboxRow], owners: Mapping[int, UUID]) -> int:
+        self.publisher.drop([0])
+        self.publisher.take(Lane(0, uuid4(), emitted=1, stored_mark=0))
+        return 0
+
+    def lose(self, lane: int) -> None: ...
+
+    async def start_over(self) -> None: ...
+
+    async def close(self) -> None: ...
 
 
 async def test_a_row_counts_as_published_only_for_the_ownership_under_which_it_was_sent() -> None:
-    relay = Interrupted("service", "nowhere:1", cast(Pool, None), "refunds.v1")
-    relay.take(Lane(0, uuid4(), emitted=1, stored_mark=0))
-    await relay._round()
-    assert relay.published() == {0: 0}, "nobody has instructed the row; marked as published, it would be lost"
+    sender = Interrupting()
+    sender.publisher = publisher = Publisher("service", cast(Pool, None), sender)
+    publisher.take(Lane(0, uuid4(), emitted=1, stored_mark=0))
+    publisher._reread.clear()  # what the outbox has is offered here
+    await publisher.offer([ROW])
+    await publisher._round()
+    assert publisher.published() == {0: 0}, "nobody has instructed the row; marked as published, it would be lost"
+
+
+async def test_a_row_is_done_when_both_publishers_are_past_it() -> None:
+    relay = Relay("service", "nowhere:1", cast(Pool, None), "refunds.v1")
+    relay.take(Lane(0, uuid4(), emitted=7, stored_mark=5))
+    repeating, exact = relay._publishers
+    repeating._published[0] = 7
+    assert relay.published() == {0: 5}
+    exact._published[0] = 6
+    assert relay.published() == {0: 6}
+    exact.drop([0])
+    assert relay.published() == {}
