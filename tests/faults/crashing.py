@@ -35,7 +35,7 @@ CRASHES = {
     "after_kafka_transaction": ("refund-calculation",),
     "after_mail": ("notification",),
 }
-HANGS = {"hang_before_lock": ALL, "hang_after_lock": ALL, "hang_in_commit": ALL}
+HANGS = {"hang_before_lock": ALL, "hang_after_lock": ALL, "hang_before_save": ALL, "hang_in_commit": ALL}
 """Points of the delivery, and the services that pass them."""
 PROTECTIONS = ("fence", "inbox", "transactional_position", "row_lock")
 
@@ -71,7 +71,12 @@ def install(points: CrashPoints) -> None:
         before=lambda: points.at("hang_before_lock"),
         after=lambda: points.at("hang_after_lock"),
     )
-    _wrap(store, "save", after=lambda: [points.at(point) for point in ("before_commit", "hang_in_commit")])
+    _wrap(
+        store,
+        "save",
+        before=lambda: points.at("hang_before_save"),
+        after=lambda: [points.at(point) for point in ("before_commit", "hang_in_commit")],
+    )
     _wrap(relay.Relay, "offer", before=lambda: points.at("after_commit"))
     _wrap(relay, "send_in_order", after=lambda: points.at("after_send"))
     _wrap(AIOKafkaProducer, "send_offsets_to_transaction", before=lambda: points.at("in_kafka_transaction"))

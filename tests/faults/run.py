@@ -26,7 +26,7 @@ from cli.stack.plan import SERVICES, ServiceSpec
 from tests.faults.checker import Verdict, judge
 from tests.faults.crashing import ADDRESS, ALL, OWN
 from tests.faults.evidence import gather
-from tests.faults.nemesis import REPLICAS, SESSION_SECONDS, STREAMS, Nemesis, Struck
+from tests.faults.nemesis import REPLICAS, SERVERS, SESSION_SECONDS, STREAMS, Nemesis, Struck
 from tests.faults.wire import Wire
 from tests.faults.workload import Workload, settlement
 from tests.stack import Message, Received, Stack, eventually
@@ -111,7 +111,8 @@ class Run:
                 self.missed[kind] += 1
                 continue
             recovering.append(asyncio.create_task(self._recovered(nemesis.stack, work, struck)))
-            await asyncio.wait(recovering[-1:], timeout=PACE if len(self.streams) > 1 else None)
+            hurry = len(self.streams) > 1 and kind not in SERVERS  # a server that is just starting has to come up first
+            await asyncio.wait(recovering[-1:], timeout=PACE if hurry else None)
         return recovering
 
     async def _recovered(self, stack: Stack, work: Workload, struck: Struck) -> None:
