@@ -236,10 +236,11 @@ def _show(found: Backtest, most: int) -> None:
 
 
 def _table(title: str, *columns: str) -> Table:
-    """Columns of figures are named with a #."""
+    """Columns of figures are named with a #. A narrow terminal folds cells and cuts none of them."""
     table = Table(title=title, title_justify="left")
     for column in columns:
-        table.add_column(column.removeprefix("#"), justify="right" if column.startswith("#") else "left")
+        name = column.removeprefix("#")
+        table.add_column(name, justify="left" if name == column else "right", overflow="fold")
     return table
 
 

@@ -173,7 +173,7 @@ def _show_decision(console: Console, decision: ClaimDecided) -> None:
         title=f"{decision.outcome}: {decision.refund.amount} {decision.refund.currency}", title_justify="left"
     )
     for column in ("item", "amount", "payer", "clause"):
-        table.add_column(column, justify="right" if column == "amount" else "left")
+        table.add_column(column, justify="right" if column == "amount" else "left", overflow="fold")
     for item in decision.refund.breakdown:
         table.add_row(item.item, item.amount, item.payer, item.clause or "")
     console.print(table)

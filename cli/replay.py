@@ -74,7 +74,7 @@ def _show(found: Verified, seconds: dict[str, float]) -> None:
     console = Console()
     table = Table(title="Replayed", title_justify="left")
     for column in ("topic", "reproduced", "digest of all of them"):
-        table.add_column(column, justify="right" if column == "reproduced" else "left")
+        table.add_column(column, justify="right" if column == "reproduced" else "left", overflow="fold")
     for topic, count in found.outputs.items():
         table.add_row(topic, f"{count}", found.digests[topic][:32])
     console.print(table)
