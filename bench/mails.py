@@ -19,7 +19,7 @@ from services.notification.app import build
 from services.notification.settings import NotificationSettings
 
 LIMIT: Final = 300.0
-_WAITING: Final = "SELECT count(*) FROM message WHERE state NOT IN ('sent', 'failed')"
+_WAITING: Final = "SELECT count(*) FROM message"
 _TRANSACTIONS: Final = "SELECT pg_current_xact_id()::text::bigint"
 
 

@@ -1,11 +1,10 @@
 """Builds the notification service from its settings."""
 
-from datetime import timedelta
-
 from services.notification.courier import Courier
 from services.notification.handlers import Notification
 from services.notification.settings import NotificationSettings
 from services.notification.wording import load_catalogs, load_merchants
+from services.notification.writing import Writer
 from shared.policy.shelf import Shelf
 
 
@@ -13,5 +12,5 @@ def build(settings: NotificationSettings | None = None) -> Notification:
     """The service with everything it needs. Raises where a setting, a catalog or a policy is wrong."""
     settings = settings or NotificationSettings()
     shelf = Shelf(settings.policies)
-    courier = Courier(settings, load_catalogs(), load_merchants(), shelf.book)
-    return Notification(courier, timedelta(days=settings.keep_messages_days))
+    writer = Writer(settings.mail_from, load_catalogs(), load_merchants(), shelf.book)
+    return Notification(Courier(settings, writer))

@@ -1,90 +1,58 @@
-"""From a message row to the mail server and back: lease, write the letter, hand it over, note the outcome, publish it.
+"""From a message row to the mail server and back: take in hand, write the letter, hand it over, settle, publish.
 
-No transaction is open while the mail server is spoken to. A message is leased in one short unit of work, which only the
-owner of its lane can commit; its outcome is then noted on its own row at once, whoever owns the lane by then, and
-published by the owner. So a letter is handed over a second time only where the server's answer, or the note of it, was
-lost; its Message-ID tells the repeat.
+No transaction is open while the mail server is spoken to. One unit of work, several times a second at most, does all
+there is to do in the database: it settles what has ended since the last one (the message leaves the queue and its
+event is published in the same transaction) and takes further messages in hand, which only the owner of their lane can
+commit. Between two of them the letters in hand go out over a few kept connections. What has ended for a lane that was
+lost meanwhile is noted, and published by the lane's new owner, who leaves alone what may be in our hands until then.
+
+So a letter is handed over a second time only where the server's answer, or the note of it, was lost; its Message-ID
+tells the repeat.
 """
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import dataclass
 from datetime import timedelta
-from email.message import EmailMessage
-from typing import ParamSpec, cast
+from typing import Final
 
 import structlog
 
-from services.notification import store
-from services.notification.domain import Desk, Occasion, compose
-from services.notification.formats import language_of, locale_for
-from services.notification.mail import BadAddress, address, message, recipient_hash
+from services.notification import queue
+from services.notification.hand import Hand
+from services.notification.mail import Mail, recipient_hash
+from services.notification.outcomes import publish
 from services.notification.post import Answer, Line, Server
+from services.notification.queue import Delay, DueMessage, Outcome
 from services.notification.settings import UNSALTED, NotificationSettings
-from services.notification.wording import Catalog, Merchant, unnamed_merchant
+from services.notification.store import Key
+from services.notification.writing import Addressed, Writer
 from shared import clock, metrics, tracing
-from shared.bus import LaneLost, Work, order_key
+from shared.bus import LaneLost, Work
 from shared.bus.pipeline import INFRASTRUCTURE
 from shared.db import Pool
-from shared.events import (
-    ClaimAssessed,
-    ClaimDecided,
-    NotificationFailed,
-    NotificationSent,
-    dump,
-    parse_data,
-)
-from shared.events.topics import NOTIFICATIONS
-from shared.policy.book import PolicyBook
 
 log = structlog.get_logger(__name__)
 
-_CHANNEL = "email"
-_ROUND_SECONDS = 30.0
-"""After so long a round takes up no further letter: what is left is given back."""
-_LONGEST_OFFLINE_PAUSE = 15.0
-_NOTE_ATTEMPTS = 12
+_HAND_SECONDS: Final = 30.0
+"""After so long in hand a letter is no longer begun: it is given back."""
+_GATHER_SECONDS: Final = 0.1
+"""At least so long lies between two units of work; what ends meanwhile is settled together."""
+_IDLE_SECONDS: Final = 15.0
+"""A connection that has nothing to carry for so long is closed."""
+_LONGEST_OFFLINE_PAUSE: Final = 15.0
+_LAST_ATTEMPTS: Final = 12
 
-Params = ParamSpec("Params")
 UnitOfWork = Callable[[], AbstractAsyncContextManager[Work]]
-
-
-@dataclass(frozen=True, slots=True)
-class Addressed:
-    """Where a message goes: to an address, or nowhere for a reason."""
-
-    locale: str
-    to: str | None
-    reason: str = ""
-
-
-@dataclass(slots=True)
-class Round:
-    """The messages in hand, and what has been learned about the mail server with them."""
-
-    waiting: deque[store.DueMessage]
-    until: float
-    offline: bool = False
-    reached: bool = False
 
 
 class Courier:
     """Hands due messages over, some at a time."""
 
-    def __init__(
-        self,
-        settings: NotificationSettings,
-        catalogs: Mapping[str, Catalog],
-        merchants: Mapping[str, Merchant],
-        policies: Callable[[], PolicyBook],
-    ) -> None:
+    def __init__(self, settings: NotificationSettings, writer: Writer) -> None:
         self._settings = settings
-        self._catalogs = catalogs
-        self._merchants = merchants
-        self._policies = policies
+        self._writer = writer
         self._salt = settings.recipient_salt.get_secret_value()
         self._server = Server(
             settings.smtp_host,
@@ -95,226 +63,226 @@ class Courier:
             settings.smtp_seconds,
         )
         self._give_up = timedelta(hours=settings.mail_give_up_hours)
+        self._hand = Hand(settings.mail_batch)
+        self._wake = asyncio.Event()
+        self._last_round = 0.0
         self._offline = 0
         self._quiet_until = 0.0
+
+    def look(self, arrived: Collection[Key]) -> None:
+        """There may be something to hand over: messages were written, or what some of these orders waited for came."""
+        self._hand.arrived(arrived)
+        self._wake.set()
 
     async def run(self, pool: Pool, unit: UnitOfWork, stop: asyncio.Event) -> None:
         """Work until `stop` is set; the letters that are on the line then are finished first."""
         if self._salt == UNSALTED:
             log.warning("recipient_salt_not_set", hint="MAKEGOOD_RECIPIENT_SALT keeps addresses from being guessed")
-        while not stop.is_set():
-            busy = False
-            try:
-                busy = await self._round(pool, unit, stop)
-            except LaneLost:
-                log.info("lanes_lost")
-            except INFRASTRUCTURE as error:
-                log.warning("round_failed_will_retry", error=repr(error))
-            if not busy:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self._settings.mail_poll_seconds):
-                        await stop.wait()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._wake_at(stop))
+            for _ in range(self._settings.smtp_connections):
+                tasks.create_task(self._carry(stop))
+            while not stop.is_set():
+                await self._until_woken()
+                await self._round_patiently(pool, unit)
+            self._hand.end(self._settings.smtp_connections)
+        await self._leave(pool, unit)
 
-    async def _round(self, pool: Pool, unit: UnitOfWork, stop: asyncio.Event) -> bool:
-        """Publish outcomes, take messages, hand them over; False where there was nothing to do."""
-        may_send = asyncio.get_running_loop().time() >= self._quiet_until
-        if not await store.anything_to_do(pool, clock.now(), may_send=may_send):
-            return False
-        settings = self._settings
-        async with unit() as work:
-            outcomes = await store.publish_outcomes(work.conn, work.lanes, work.now, settings.mail_batch)
-            for outcome in outcomes:
-                _publish(work, outcome)
-            leased: list[store.DueMessage] = []
-            if may_send:
-                until = work.now + timedelta(seconds=_ROUND_SECONDS + 6 * settings.smtp_seconds)
-                leased = await store.lease(work.conn, work.lanes, work.now, until, settings.mail_batch)
-            ready = [due for due in leased if not await self._put_off(work, due)]
-        if ready:
-            await self._hand_over_all(pool, ready, stop)
-        return bool(outcomes or ready)
+    async def _wake_at(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._wake.set()
 
-    async def _put_off(self, work: Work, due: store.DueMessage) -> bool:
-        """Give a message back while what its letter needs can still come on another topic."""
-        last_chance = due.created_at + timedelta(seconds=self._settings.contact_wait_seconds)
-        complete = due.has_contact and (due.sheet is not None or due.template == "refused")
-        if complete or work.now >= last_chance:
+    async def _until_woken(self) -> None:
+        """Wait until there may be something to do, and until enough has been gathered."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.mail_poll_seconds):
+                await self._wake.wait()
+        early = self._last_round + min(_GATHER_SECONDS, self._settings.mail_poll_seconds) - time.monotonic()
+        if early > 0:
+            await asyncio.sleep(early)
+        self._wake.clear()
+        self._last_round = time.monotonic()
+
+    async def _round_patiently(self, pool: Pool, unit: UnitOfWork) -> bool:
+        """One round; False where it has to be done again."""
+        try:
+            await self._round(pool, unit)
+        except LaneLost as lost:
+            log.info("lanes_lost", lanes=sorted(lost.lanes))
+            return await self._note_patiently(pool, lost.lanes)
+        except INFRASTRUCTURE as error:
+            log.warning("round_failed_will_retry", error=repr(error))
             return False
-        await store.put_off(work.conn, due.notification_id, last_chance, tried=False)
         return True
 
-    async def _hand_over_all(self, pool: Pool, ready: list[store.DueMessage], stop: asyncio.Event) -> None:
-        loop = asyncio.get_running_loop()
-        now = Round(deque(ready), loop.time() + _ROUND_SECONDS)
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(self._settings.smtp_connections, len(ready))):
-                group.create_task(self._work_through(pool, now, stop))
-        if now.reached or not now.offline:
-            self._offline = 0
+    async def _round(self, pool: Pool, unit: UnitOfWork) -> None:
+        """Settle what has ended, publish what others have noted, take further messages in hand."""
+        self._hand.look_again(clock.now())
+        room = self._hand.room if asyncio.get_running_loop().time() >= self._quiet_until else 0
+        if not self._hand.ended and not await queue.anything_to_do(
+            pool, clock.now(), self._hand.places, may_send=room > 0
+        ):
             return
-        self._offline += 1
-        pause = store.backoff(self._offline, 0.5, _LONGEST_OFFLINE_PAUSE).total_seconds()
-        self._quiet_until = loop.time() + pause
-        log.warning("mail_server_offline", server=f"{self._server.host}:{self._server.port}", pause=pause)
+        taken: list[DueMessage] = []
+        outcomes, delays = list(self._hand.outcomes), list(self._hand.delays)
+        async with unit() as work:
+            lanes = {lane: work.owned[lane].token for lane in work.lanes}
+            await self._settle(work, outcomes, delays)
+            if room:
+                until = work.now + timedelta(seconds=_HAND_SECONDS + 6 * self._settings.smtp_seconds)
+                most = -(-room // max(1, len(lanes)))
+                taken = await queue.take(work.conn, lanes, work.now, until, self._hand.places, most)
+            left = self._hand.left(lanes, [*outcomes, *delays])
+            if left:
+                await queue.release(work.conn, left, work.now)
+            now = work.now
+        self._hand.settled(outcomes, delays)
+        self._hand.forget(left)
+        self._hand.take(taken, now, self._settings.contact_wait_seconds, _HAND_SECONDS)
 
-    async def _work_through(self, pool: Pool, now: Round, stop: asyncio.Event) -> None:
+    async def _settle(self, work: Work, outcomes: list[Outcome], delays: list[Delay]) -> None:
+        """Publish outcomes of our lanes, note those of others, put off what has to wait."""
+        ours = [one for one in outcomes if one.lane in work.owned]
+        others = [one for one in outcomes if one.lane not in work.owned]
+        from_others = await queue.noted(work.conn, work.lanes, self._settings.mail_batch)
+        if ours or from_others:
+            there = await queue.settle(work.conn, [*ours, *from_others])
+            for outcome in (*ours, *from_others):
+                if outcome.place in there:
+                    there.discard(outcome.place)
+                    publish(work, outcome)
+        if others:
+            await queue.note(work.conn, others)
+        if delays:
+            await queue.put_off(work.conn, delays)
+
+    async def _note_patiently(self, pool: Pool, lanes: Collection[int]) -> bool:
+        """What has ended for lanes that are no longer ours is noted without them; False where that failed as well."""
+        outcomes = [one for one in self._hand.outcomes if one.lane in lanes]
+        delays = [one for one in self._hand.delays if one.lane in lanes]
+        left = [held for held in self._hand.left({}, [*outcomes, *delays]) if held[0] in lanes]
+        try:
+            async with pool.acquire(timeout=10) as conn, conn.transaction():
+                if outcomes:
+                    await queue.note(conn, outcomes)
+                if delays:
+                    await queue.put_off(conn, delays)
+                if left:
+                    await queue.release(conn, left, clock.now())
+        except INFRASTRUCTURE as error:
+            log.warning("outcomes_not_noted_will_retry", error=repr(error))
+            return False
+        self._hand.settled(outcomes, delays)
+        self._hand.forget(left)
+        return not self._hand.ended
+
+    async def _leave(self, pool: Pool, unit: UnitOfWork) -> None:
+        """Settle the last letters, patiently: until then nobody else touches their messages."""
+        for attempt in range(1, _LAST_ATTEMPTS + 1):
+            self._quiet_until = float("inf")
+            if await self._round_patiently(pool, unit) and not self._hand.ended:
+                break
+            await asyncio.sleep(min(0.1 * 2.0**attempt, 5.0))
+        else:
+            log.error("outcomes_not_noted", messages=len(self._hand.outcomes))
+            return
+        await self._let_go(pool)
+
+    async def _let_go(self, pool: Pool) -> None:
+        left = self._hand.left({}, ())
+        if left:
+            with suppress(*INFRASTRUCTURE):
+                await queue.release(pool, left, clock.now())
+                self._hand.forget(left)
+
+    async def _carry(self, stop: asyncio.Event) -> None:
         """Hand over one message after the other on a connection of its own."""
         loop = asyncio.get_running_loop()
         async with Line(self._server) as line:
-            while now.waiting:
-                due = now.waiting.popleft()
-                if stop.is_set() or now.offline or loop.time() > now.until:
-                    await self._noted(store.put_off, pool, due.notification_id, clock.now(), tried=False)
+            while (one := await self._hand.next(_IDLE_SECONDS, line.hang_up)) is not None:
+                due, begin_until = one
+                if stop.is_set() or loop.time() > begin_until or self._quiet:
+                    self._hand.drop(due)
                 else:
-                    await self._hand_over(pool, line, due, now)
+                    await self._hand_over(line, due)
+                    self._wake.set()
 
-    async def _hand_over(self, pool: Pool, line: Line, due: store.DueMessage, now: Round) -> None:
-        addressed = self._addressed(due)
+    @property
+    def _quiet(self) -> bool:
+        return asyncio.get_running_loop().time() < self._quiet_until
+
+    async def _hand_over(self, line: Line, due: DueMessage) -> None:
+        addressed = self._writer.addressed(due)
         if addressed.to is None:
-            await self._close(pool, due, addressed, Answer("refused", addressed.reason))
+            self._close(due, addressed, Answer("refused", addressed.reason))
             return
         try:
-            mail = self._mail(due, addressed.locale, addressed.to)
+            mail = self._writer.mail(due, addressed.locale, addressed.to)
         except Exception:
             log.exception("letter_not_written", notification_id=due.notification_id, template=due.template)
-            await self._close(pool, due, addressed, Answer("refused", "the letter could not be written"))
+            self._close(due, addressed, Answer("refused", "the letter could not be written"))
             return
-        answer = await self._handed_over(line, due, mail, addressed.to)
-        now.offline = now.offline or answer.verdict == "offline"
-        now.reached = now.reached or answer.verdict != "offline"
+        answer = await self._handed_over(line, due, mail)
+        self._reached(answer)
         if answer.verdict in ("accepted", "refused"):
-            await self._close(pool, due, addressed, answer)
+            self._close(due, addressed, answer)
         elif clock.now() - due.created_at >= self._give_up:
-            reason = f"given up after {due.attempts} attempts: {answer.reason}"
-            await self._close(pool, due, addressed, Answer("refused", reason))
+            reason = f"given up after {due.attempts + 1} attempts: {answer.reason}"
+            self._close(due, addressed, Answer("refused", reason))
         else:
-            settings = self._settings
-            wait = store.backoff(due.attempts, settings.mail_retry_seconds, settings.mail_retry_longest_seconds)
-            log.info(
-                "mail_put_off", notification_id=due.notification_id, reason=answer.reason, seconds=wait.total_seconds()
-            )
-            await self._noted(
-                store.put_off, pool, due.notification_id, clock.now() + wait, tried=True, reason=answer.reason
-            )
+            self._put_off(due, answer.reason)
 
-    async def _handed_over(self, line: Line, due: store.DueMessage, mail: EmailMessage, to: str) -> Answer:
+    async def _handed_over(self, line: Line, due: DueMessage, mail: Mail) -> Answer:
         """Speak to the mail server, with a span in the claim's trace."""
-        about = {
+        about: dict[str, str | int] = {
             "makegood.merchant": due.merchant,
             "makegood.claim_id": due.claim_id,
             "makegood.template": due.template,
-            "makegood.attempt": due.attempts,
+            "makegood.attempt": due.attempts + 1,
         }
         started = time.perf_counter()
         with tracing.step("mail", due.traceparent, about) as told:
-            answer = await line.hand_over(mail, self._settings.mail_from, to)
+            answer = await line.hand_over(mail)
             told["makegood.mail.verdict"] = answer.verdict
         metrics.MAIL_SECONDS.labels(answer.verdict).observe(time.perf_counter() - started)
         return answer
 
-    async def _close(self, pool: Pool, due: store.DueMessage, addressed: Addressed, answer: Answer) -> None:
-        await self._noted(
-            store.close,
-            pool,
-            due.notification_id,
-            accepted=answer.verdict == "accepted",
-            locale=addressed.locale,
-            recipient_hash=recipient_hash(addressed.to, self._salt) if addressed.to else None,
-            reason=answer.reason or None,
+    def _reached(self, answer: Answer) -> None:
+        """A server that is not there says nothing about the other letters: they are given back until it is."""
+        if answer.verdict != "offline":
+            self._offline = 0
+            return
+        if self._quiet:
+            return
+        self._offline += 1
+        pause = queue.backoff(self._offline, 0.5, _LONGEST_OFFLINE_PAUSE).total_seconds()
+        self._quiet_until = asyncio.get_running_loop().time() + pause
+        self._hand.give_back()
+        log.warning("mail_server_offline", server=f"{self._server.host}:{self._server.port}", pause=pause)
+
+    def _put_off(self, due: DueMessage, reason: str) -> None:
+        settings = self._settings
+        attempts = due.attempts + 1
+        wait = queue.backoff(attempts, settings.mail_retry_seconds, settings.mail_retry_longest_seconds)
+        log.info("mail_put_off", notification_id=due.notification_id, reason=reason, seconds=wait.total_seconds())
+        self._hand.delays.append(
+            Delay(due.merchant, due.claim_id, due.place, due.lane, clock.now() + wait, attempts, reason)
         )
 
-    async def _noted(
-        self, note: Callable[Params, Awaitable[None]], *values: Params.args, **named: Params.kwargs
-    ) -> None:
-        """Write an outcome down, patiently: while the lease lasts nobody else touches the message."""
-        for attempt in range(1, _NOTE_ATTEMPTS + 1):
-            try:
-                await note(*values, **named)
-            except INFRASTRUCTURE as error:
-                log.warning("outcome_not_noted_will_retry", error=repr(error), attempt=attempt)
-                await asyncio.sleep(min(0.1 * 2.0**attempt, 5.0))
-            else:
-                return
-        log.error("outcome_not_noted", note=note.__name__)
-
-    def _addressed(self, due: store.DueMessage) -> Addressed:
-        merchant = self._merchant(due)
-        given = due.locale or (due.sheet.locale if due.sheet else None)
-        locale = locale_for(given, merchant.locale)
-        if not due.email or not due.email.strip():
-            return Addressed(locale, None, "no address")
-        try:
-            return Addressed(locale, address(due.email))
-        except BadAddress as bad:
-            return Addressed(locale, None, str(bad))
-
-    def _mail(self, due: store.DueMessage, locale: str, to: str) -> EmailMessage:
-        event = cast(Occasion, parse_data(due.event_type, due.event.encode()))
-        catalog = self._catalogs[language_of(locale) or "en"]
-        desk = Desk(catalog, self._merchant(due), due.name, due.sheet, self._clauses(event))
-        return message(
-            compose(event, desk),
-            to=to,
-            sender=self._settings.mail_from,
-            sender_name=desk.signed,
-            notification_id=due.notification_id,
-            written_at=due.created_at,
+    def _close(self, due: DueMessage, addressed: Addressed, answer: Answer) -> None:
+        self._hand.outcomes.append(
+            Outcome(
+                due.merchant,
+                due.claim_id,
+                due.place,
+                due.lane,
+                due.notification_id,
+                due.order_id,
+                due.template,
+                due.traceparent,
+                answer.verdict == "accepted",
+                addressed.locale,
+                recipient_hash(addressed.to, self._salt) if addressed.to else None,
+                answer.reason or None,
+            )
         )
-
-    def _merchant(self, due: store.DueMessage) -> Merchant:
-        known = self._merchants.get(due.merchant)
-        if known is not None:
-            return known
-        policy = self._policies().in_force(due.merchant, due.created_at)
-        return unnamed_merchant(due.merchant, policy.locale if policy else None)
-
-    def _clauses(self, event: Occasion) -> dict[str, dict[str, str]]:
-        """The wording of the governing policy's clauses, by number and language."""
-        if not isinstance(event, ClaimAssessed | ClaimDecided) or event.policy is None:
-            return {}
-        policy = self._policies().version(event.merchant, event.policy.version)
-        if policy is None:
-            return {}
-        local = language_of(policy.locale) or policy.locale
-        return {number: {local: said.local, "en": said.en} for number, said in policy.clauses.items()}
-
-
-def _publish(work: Work, outcome: store.Outcome) -> None:
-    """Tell the pipeline what became of a message."""
-    event: NotificationSent | NotificationFailed
-    if outcome.accepted:
-        event = NotificationSent(
-            notification_id=outcome.notification_id,
-            claim_id=outcome.claim_id,
-            merchant=outcome.merchant,
-            order_id=outcome.order_id,
-            template=outcome.template,
-            locale=outcome.locale,
-            channel=_CHANNEL,
-            recipient_hash=outcome.recipient_hash or "",
-        )
-    else:
-        event = NotificationFailed(
-            notification_id=outcome.notification_id,
-            claim_id=outcome.claim_id,
-            merchant=outcome.merchant,
-            order_id=outcome.order_id,
-            template=outcome.template,
-            locale=outcome.locale,
-            channel=_CHANNEL,
-            recipient_hash=outcome.recipient_hash,
-            reason=outcome.reason or "unknown",
-        )
-    work.emit(
-        NOTIFICATIONS,
-        event.type,
-        dump(event),
-        key=order_key(outcome.merchant, outcome.order_id),
-        subject=outcome.claim_id,
-        lane=outcome.lane,
-        traceparent=outcome.traceparent,
-    )
-    what = "told" if outcome.accepted else "not told"
-    work.history(outcome.merchant, outcome.claim_id, f"{what}: {outcome.template}", lane=outcome.lane)
-    work.count("sent" if outcome.accepted else "failed")
-    work.tally(metrics.NOTIFICATIONS, "sent" if outcome.accepted else "failed", outcome.template)

@@ -6,34 +6,55 @@ each decision, and when a promised refund could not be paid. Nothing is said of 
 customer: a reminder to staff, a seller's answer that is still being judged, a refund that a bank has confirmed.
 """
 
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 from uuid import UUID, uuid5
 
 from services.notification import letters
 from services.notification.letters import Desk, Letter, Sheet
+from services.notification.reading import (
+    ClaimAdmitted,
+    ClaimAssessed,
+    ClaimDecided,
+    ClaimRefused,
+    ClaimSettled,
+    Occasion,
+)
 from services.notification.wording import Catalog
-from shared.events import ClaimAdmitted, ClaimAssessed, ClaimDecided, ClaimRefused, ClaimSettled
 
 Template = Literal["refused", "received", "awaiting_delivery", "awaiting_return", "decided", "refund_delayed"]
-Occasion = ClaimRefused | ClaimAssessed | ClaimDecided | ClaimSettled
 
-_NAMESPACE = UUID("8f1c0c1e-6b4e-5d53-9f59-2f0f0a8f7c11")
-
-
-class Told(NamedTuple):
-    """What the customer has been told of a claim so far: that it waits for something, that it is decided."""
-
-    waiting: bool = False
-    decided: bool = False
+_NAMESPACE: Final = UUID("8f1c0c1e-6b4e-5d53-9f59-2f0f0a8f7c11")
+_KEY_BYTES: Final = 16
+NOTICES_KEPT: Final = 64
+"""Of so many notices a claim remembers that they were told; a claim has five or six."""
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(NamedTuple):
     """Something to tell. The same turn of the same claim has the same id, however often it is met."""
 
     notification_id: str
     template: Template
+
+
+class Told(NamedTuple):
+    """What the customer has been told of a claim so far: that it waits for something, that it is decided, and every
+    notice by the 16 bytes of its id, the latest last. Refusals are no part of it: each is an event of its own."""
+
+    waiting: bool = False
+    decided: bool = False
+    notices: bytes = b""
+
+    def knows(self, notice: Notice) -> bool:
+        """Whether this notice is one of those told."""
+        key = _key(notice)
+        return any(self.notices[at : at + _KEY_BYTES] == key for at in range(0, len(self.notices), _KEY_BYTES))
+
+    def having(self, notice: Notice) -> "Told":
+        """The same with one notice more."""
+        return self._replace(notices=(self.notices + _key(notice))[-NOTICES_KEPT * _KEY_BYTES :])
+
+
+NOTHING: Final = Told()
 
 
 def turn(told: Told, event: Occasion, event_id: str) -> tuple[Told, Notice | None]:
@@ -87,6 +108,10 @@ def _assessed(told: Told, event: ClaimAssessed) -> tuple[Told, Notice | None]:
             return now_waiting, None if told.waiting else _notice(event, "received", "")
         case None:
             return told, None
+
+
+def _key(notice: Notice) -> bytes:
+    return bytes.fromhex(notice.notification_id.replace("-", ""))
 
 
 def _notice(event: Occasion, template: Template, which: str) -> Notice:

@@ -6,13 +6,14 @@ Persian text runs from right to left, so whatever is set into it (ids, amounts, 
 
 import re
 import unicodedata
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_date
-from babel.numbers import format_decimal
+from babel.dates import get_month_names
+from babel.numbers import get_decimal_symbol, get_group_symbol
 from persiantools.jdatetime import JalaliDate
 
 LANGUAGES: Final = ("en", "vi", "fa")
@@ -24,6 +25,21 @@ _PERSIAN_DIGITS: Final = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
 _UNSAFE: Final = re.compile("[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]+")
 _TAG: Final = re.compile(r"([A-Za-z]{2,3})(?:[-_][A-Za-z0-9]{1,8}){0,4}", re.ASCII)
 _SPACES: Final = re.compile(" {2,}")
+# Babel builds its formatters anew for each number: what is written here needs two signs a language.
+_SEPARATORS: Final = {
+    language: str.maketrans(
+        {
+            ",": get_group_symbol(language, numbering_system=numbering),
+            ".": get_decimal_symbol(language, numbering_system=numbering),
+        }
+    )
+    for language, numbering in (("en", "latn"), ("vi", "latn"), ("fa", "default"))
+}
+_ENGLISH_MONTHS: Final = get_month_names("wide", locale="en")
+# The blocks that hold letters and digits written from right to left, and the mark that counts as one.
+_MAY_BE_RTL: Final = re.compile(
+    "[\u0590-\u08ff\u200f\ufb1d-\ufdff\ufe70-\ufeff\U00010800-\U00010fff\U0001e800-\U0001efff]"
+)
 _SIGNS: Final = {("vi", "VND"): "₫", ("fa", "IRR"): "ریال", ("fa", "VND"): "دونگ", ("fa", "USD"): "دلار آمریکا"}
 
 
@@ -41,6 +57,8 @@ def locale_for(given: str | None, merchants: str) -> str:
 
 def plain(value: str, longest: int = 1000) -> str:
     """One line of somebody else's text: no control characters, no direction marks that reach past it, not too long."""
+    if value.isascii() and value.isprintable() and len(value) <= longest and "  " not in value:
+        return value.strip()
     text = _SPACES.sub(" ", _UNSAFE.sub(" ", value)).strip()
     return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
 
@@ -64,12 +82,8 @@ def directed(text: str, language: str) -> str:
 
 def number(value: Decimal | int, language: str) -> str:
     """1234567 → `1,234,567` · `1.234.567` · `۱٬۲۳۴٬۵۶۷`; decimals as many as the value has."""
-    decimal = Decimal(value)
-    exponent = decimal.as_tuple().exponent
-    places = -exponent if isinstance(exponent, int) and exponent < 0 else 0
-    pattern = "#,##0" + ("." + "0" * places if places else "")
-    numbering = "default" if language == "fa" else "latn"
-    text = format_decimal(decimal, format=pattern, locale=language, numbering_system=numbering)
+    text = f"{value:,}" if isinstance(value, int) else f"{value:,f}"
+    text = text.translate(_SEPARATORS[language])
     return text.translate(_PERSIAN_DIGITS) if language == "fa" else text
 
 
@@ -83,16 +97,23 @@ def amount(value: str, currency: str, language: str) -> str:
 def moment(at: datetime, zone: ZoneInfo, language: str) -> str:
     """Local time of a zone: `1 November 2026, 09:00` · `09:00 ngày 01/11/2026` · `۱۰ آبان ۱۴۰۵، ساعت ۰۹:۰۰`."""
     local = at.astimezone(zone)
+    time = f"{local.hour:02}:{local.minute:02}"
     if language == "fa":
-        jalali = JalaliDate.to_jalali(local.date())  # type: ignore[no-untyped-call]  # typed by name, not annotated
-        day = f"{jalali.day} {_JALALI_MONTHS[jalali.month - 1]} {jalali.year}"
-        return f"{day}، ساعت {local:%H:%M}".translate(_PERSIAN_DIGITS)
+        return f"{_jalali_day(local.date())}، ساعت {time}".translate(_PERSIAN_DIGITS)
     if language == "vi":
-        return f"{local:%H:%M} ngày {local:%d/%m/%Y}"
-    return f"{format_date(local, 'd MMMM y', locale='en')}, {local:%H:%M}"
+        return f"{time} ngày {local.day:02}/{local.month:02}/{local.year}"
+    return f"{local.day} {_ENGLISH_MONTHS[local.month]} {local.year}, {time}"
+
+
+@lru_cache(maxsize=1024)
+def _jalali_day(day: date) -> str:
+    jalali = JalaliDate.to_jalali(day)  # type: ignore[no-untyped-call]  # typed by name, not annotated
+    return f"{jalali.day} {_JALALI_MONTHS[jalali.month - 1]} {jalali.year}"
 
 
 def _has_rtl(value: str) -> bool:
+    if value.isascii() or not _MAY_BE_RTL.search(value):
+        return False
     return any(unicodedata.bidirectional(character) in {"R", "AL", "AN"} for character in value)
 
 

@@ -4,21 +4,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict
-
 from services.notification.formats import amount, isolate, moment, number, plain
-from services.notification.wording import Catalog, Merchant
-from shared.events import (
+from services.notification.reading import (
     AssessedLine,
     BreakdownItem,
     ClaimAssessed,
     ClaimDecided,
     ClaimRefused,
     ClaimSettled,
+    Occasion,
     Reason,
     Refund,
     ReplacementLine,
+    View,
 )
+from services.notification.wording import Catalog, Merchant
 
 _TITLE_LENGTH = 120
 _NAME_LENGTH = 100
@@ -26,10 +26,8 @@ _BULLET = "- "
 _UNDER = "  "
 
 
-class Sheet(BaseModel):
+class Sheet(View, frozen=True):
     """What letters say of a claim beyond the event that calls for them: titles and parts by line id."""
-
-    model_config = ConfigDict(frozen=True)
 
     reason: str
     reported_at: datetime
@@ -99,9 +97,7 @@ class Desk:
             return self.say("item.part", quantity=count, title=title, part=plain(part, _TITLE_LENGTH))
         return self.say("item.titled", quantity=count, title=title)
 
-    def letter(
-        self, event: ClaimRefused | ClaimAssessed | ClaimDecided | ClaimSettled, subject: str, body: Iterable[str]
-    ) -> Letter:
+    def letter(self, event: Occasion, subject: str, body: Iterable[str]) -> Letter:
         """Greeting, what it is about, the paragraphs, and the close."""
         name = plain(self.customer or "", _NAME_LENGTH)
         paragraphs = [

@@ -1,14 +1,21 @@
-"""Handing letters to the mail server."""
+"""Handing letters to the mail server: SMTP sessions that are kept, and the commands of a letter sent in groups.
+
+aiosmtplib opens a session (greeting, STARTTLS, login); from then on the connection is ours. A server that offers
+PIPELINING (RFC 2920) gets sender, recipient and DATA at once, so that a letter takes two exchanges in place of four.
+"""
 
 import asyncio
 from dataclasses import dataclass
-from email.message import EmailMessage
 from types import TracebackType
-from typing import Literal, Self
+from typing import Final, Literal, Self, cast
 
 import aiosmtplib
 
+from services.notification.mail import Mail
+
 Verdict = Literal["accepted", "refused", "later", "offline"]
+_MOST_BUFFERED: Final = 64 * 1024
+_QUIT_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +30,9 @@ class Answer:
     reason: str = ""
 
 
+_ACCEPTED: Final = Answer("accepted")
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """A mail server and how to speak to it. `limit`: seconds for any one step; a whole letter gets twice that."""
@@ -35,12 +45,109 @@ class Server:
     limit: float = 20.0
 
 
+class Session(asyncio.Protocol):
+    """An SMTP session that stands: commands go out, the codes of the replies come back."""
+
+    def __init__(self, transport: asyncio.Transport, *, pipelining: bool) -> None:
+        self._transport = transport
+        self._pipelining = pipelining
+        self._rest = b""
+        self._codes: list[int] = []
+        self._wanted = 0
+        self._answered: asyncio.Future[None] | None = None
+        self.text_begun = False
+        """Whether the text of the letter in hand has begun to go out: from then on the server may have it."""
+
+    @property
+    def open(self) -> bool:
+        """Whether there is still somebody at the other end."""
+        return not self._transport.is_closing()
+
+    async def hand_over(self, mail: Mail) -> Answer:
+        """One letter to one recipient. Raises OSError where the connection is lost."""
+        self.text_begun = False
+        begin = (f"MAIL FROM:<{mail.sender}>\r\n".encode(), f"RCPT TO:<{mail.to}>\r\n".encode(), b"DATA\r\n")
+        codes = await self._begun(begin)
+        answer = _objection(codes)
+        if answer is not None:
+            await self._begin_anew(after=codes[-1])
+            return answer
+        self.text_begun = True
+        (code,) = await self._ask(_stuffed(mail.content), 1)
+        return _ACCEPTED if code == 250 else _refused(code)
+
+    async def quit(self) -> None:
+        """Say goodbye, and close in any case."""
+        try:
+            async with asyncio.timeout(_QUIT_SECONDS):
+                await self._ask(b"QUIT\r\n", 1)
+        except OSError:
+            return
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        self._transport.close()
+
+    async def _begun(self, commands: tuple[bytes, ...]) -> list[int]:
+        """The replies to the commands before the text; a server without pipelining hears no more after a refusal."""
+        if self._pipelining:
+            return await self._ask(b"".join(commands), len(commands))
+        codes: list[int] = []
+        for command in commands:
+            codes += await self._ask(command, 1)
+            if codes[-1] >= 400:
+                break
+        return codes
+
+    async def _begin_anew(self, *, after: int) -> None:
+        """Be ready for the next letter; a server that has hung up instead is called again then."""
+        try:
+            if after == 354:  # it wants to hear a text for nobody (RFC 2920, 3.1)
+                await self._ask(b".\r\n", 1)
+            await self._ask(b"RSET\r\n", 1)
+        except OSError:
+            self.close()
+
+    async def _ask(self, data: bytes, replies: int) -> list[int]:
+        if not self.open:
+            raise ConnectionResetError("the mail server has closed the connection")
+        self._codes, self._wanted = [], replies
+        self._answered = asyncio.get_running_loop().create_future()
+        self._transport.write(data)
+        try:
+            await self._answered
+        finally:
+            self._answered = None
+        return self._codes
+
+    def data_received(self, data: bytes) -> None:
+        """Take note of the last line of each reply; what nobody has asked for ends the session."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            if line[3:4] != b"-":
+                self._codes.append(int(line[:3]) if line[:3].isdigit() else 0)
+        waiting = self._answered
+        if waiting is None or len(self._codes) > self._wanted or 0 in self._codes or len(self._rest) > _MOST_BUFFERED:
+            self._lost(ConnectionAbortedError("the mail server does not keep to the protocol"))
+            self.close()
+        elif len(self._codes) == self._wanted and not waiting.done():
+            waiting.set_result(None)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._lost(ConnectionResetError("the mail server has closed the connection"))
+
+    def _lost(self, error: OSError) -> None:
+        if self._answered is not None and not self._answered.done():
+            self._answered.set_exception(error)
+
+
 class Line:
-    """One connection to the server, opened when first needed and opened again after a fault."""
+    """One connection to the server, opened when first needed, kept, and opened again after a fault."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._client: aiosmtplib.SMTP | None = None
+        self._session: Session | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -48,46 +155,46 @@ class Line:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._client is not None and self._client.is_connected:
-            try:
-                await self._client.quit(timeout=2)
-            except (aiosmtplib.SMTPException, OSError):
-                self._client.close()
+        await self.hang_up()
 
-    async def hand_over(self, mail: EmailMessage, sender: str, to: str) -> Answer:
-        """Send one letter to one recipient."""
+    async def hang_up(self) -> None:
+        """Close the connection, if there is one."""
+        session, self._session = self._session, None
+        if session is not None and session.open:
+            await session.quit()
+
+    async def hand_over(self, mail: Mail) -> Answer:
+        """Send one letter to one recipient. Where a kept connection turns out to be dead before the text has begun,
+        the letter goes over a new one."""
+        kept = self._session is not None
+        answer = await self._try(mail)
+        if answer is None and kept:
+            answer = await self._try(mail)
+        return answer or Answer("later", "mail server: the connection was closed")
+
+    async def _try(self, mail: Mail) -> Answer | None:
+        """What came of it; None where the connection was lost before the text had begun."""
         try:
-            client = await self._connected()
+            session = await self._connected()
         except aiosmtplib.SMTPResponseException as error:
             return Answer("offline", f"mail server: {error.code} when connecting")
-        except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
+        except (aiosmtplib.SMTPException, OSError) as error:
             return Answer("offline", f"mail server not reached: {type(error).__name__}")
-        return await self._sent(client, mail, sender, to)
-
-    async def _sent(self, client: aiosmtplib.SMTP, mail: EmailMessage, sender: str, to: str) -> Answer:
         try:
             async with asyncio.timeout(2 * self._server.limit):
-                await client.sendmail(sender, [to], mail.as_bytes())
-        except ValueError:
-            return Answer("refused", "the address is not valid")
-        except aiosmtplib.SMTPRecipientsRefused as error:
-            return _refused(error.recipients[0].code)
-        except aiosmtplib.SMTPSenderRefused as error:
-            # About our own address, not about this letter: somebody has to set it right, and the letter can wait.
-            return Answer("later", f"mail server: {error.code} for the sender")
-        except aiosmtplib.SMTPResponseException as error:
-            return _refused(error.code)
-        except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
+                return await session.hand_over(mail)
+        except OSError as error:
             self._drop()
-            return Answer("later", f"mail server: {type(error).__name__}")
+            if isinstance(error, TimeoutError) or session.text_begun:
+                return Answer("later", f"mail server: {type(error).__name__}")
+            return None
         except BaseException:
             self._drop()
             raise
-        return Answer("accepted")
 
-    async def _connected(self) -> aiosmtplib.SMTP:
-        if self._client is not None and self._client.is_connected:
-            return self._client
+    async def _connected(self) -> Session:
+        if self._session is not None and self._session.open:
+            return self._session
         server = self._server
         client = aiosmtplib.SMTP(
             hostname=server.host,
@@ -98,16 +205,42 @@ class Line:
             start_tls=server.tls == "starttls",
             timeout=server.limit,
         )
-        self._client = client
         await client.connect()
-        return client
+        if client.is_ehlo_or_helo_needed:
+            try:
+                await client.ehlo()
+            except aiosmtplib.SMTPHeloError:
+                await client.helo()
+        if client.transport is None or client.transport.is_closing():
+            raise ConnectionResetError("the mail server has closed the connection")
+        transport = cast("asyncio.Transport", client.transport)
+        self._session = Session(transport, pipelining=client.supports_extension("pipelining"))
+        transport.set_protocol(self._session)
+        return self._session
 
     def _drop(self) -> None:
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+
+def _objection(codes: list[int]) -> Answer | None:
+    """What the server has against the letter before its text; None where it wants to hear it."""
+    sender, *rest = codes
+    if sender >= 300:
+        # About our own address, not about this letter: somebody has to set it right, and the letter can wait.
+        return Answer("later", f"mail server: {sender} for the sender")
+    if rest[0] >= 300:
+        return _refused(rest[0])
+    return None if rest[1] == 354 else _refused(rest[1])
 
 
 def _refused(code: int) -> Answer:
     """5yz is for good, 4yz is for now (RFC 5321, 4.2.1)."""
     return Answer("refused" if 500 <= code < 600 else "later", f"mail server: {code}")
+
+
+def _stuffed(content: bytes) -> bytes:
+    """The text with its end, lines that begin with a dot told apart from it (RFC 5321, 4.5.2)."""
+    text = content.replace(b"\r\n.", b"\r\n..")
+    return text + (b".\r\n" if text.endswith(b"\r\n") else b"\r\n.\r\n")

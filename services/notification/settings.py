@@ -31,11 +31,11 @@ class NotificationSettings(Settings):
     """Wait after the first failed attempt; doubles up to `mail_retry_longest_seconds`."""
     mail_retry_longest_seconds: float = Field(default=900.0, gt=0)
     mail_give_up_hours: float = Field(default=24.0, gt=0)
-    mail_batch: int = Field(default=200, ge=1)
+    mail_batch: int = Field(default=400, ge=1)
     """Most messages in hand at once."""
-    keep_messages_days: float = Field(default=400.0, ge=0)
-    """How long a message is remembered after it was sent or has failed."""
-    mail_poll_seconds: float = Field(default=0.25, gt=0)
+    mail_poll_seconds: float = Field(default=1.0, gt=0)
+    """How often the queue is looked at without being told that there is something in it: messages that have to be tried
+    again, and those that another process has left behind."""
 
     @field_validator("smtp")
     @classmethod

@@ -8,7 +8,6 @@ import asyncpg
 import pytest
 
 from services.intake.app import build as build_intake
-from services.notification.app import build as build_notification
 from shared.bus.sweep import HasSweeps, Sweep, Sweeper, kit_sweeps
 from shared.db import Pool, connect
 from tests.conftest import MakeDatabase
@@ -111,25 +110,6 @@ async def test_intakes_inbox_forgets(pool: Pool) -> None:
         await pool.execute("INSERT INTO seen (key, digest, seen_at) VALUES ($1, '', $2)", key, at)
     assert await Sweeper("intake", pool, service.sweeps()).bite(NOW) == 1
     assert await pool.fetchval("SELECT key FROM seen") == b"new"
-
-
-async def test_a_message_is_forgotten_only_when_it_is_done_with(make_database: MakeDatabase) -> None:
-    pool = await connect(await make_database(["shared.bus", "services.notification"]), 2, application="test")
-    try:
-        service = build_notification()
-        for state in ("pending", "accepted", "refused", "sent", "failed"):
-            await pool.execute(
-                "INSERT INTO message (notification_id, lane, merchant, order_id, claim_id, template, event_type, "
-                "traceparent, created_at, due, state, closed_at) "
-                "VALUES ($1, 0, '', '', '', '', '', '', $2, $2, $1, $3)",
-                state,
-                NOW - 900 * DAY,
-                NOW - 401 * DAY,
-            )
-        assert await Sweeper("notification", pool, service.sweeps()).bite(NOW) == 2
-        assert await count(pool, "message WHERE state IN ('pending', 'accepted', 'refused')") == 3
-    finally:
-        await pool.close()
 
 
 async def test_what_fails_is_done_later(pool: Pool) -> None:

@@ -8,14 +8,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 
-from services.notification.domain import Occasion, compose
+from services.notification.domain import compose
 from services.notification.formats import LANGUAGES
 from services.notification.letters import Desk, Letter, Sheet
+from services.notification.reading import Occasion, read
 from services.notification.wording import load_catalogs, load_merchants
-from shared.events import parse_data
 
 FOLDER = Path(__file__).parent / "notification_letters"
 CASES: dict[str, Any] = yaml.safe_load((FOLDER / "occasions.yaml").read_text("utf-8"))
@@ -29,7 +30,7 @@ merchants = load_merchants()
 def occasion(case: dict[str, Any]) -> Occasion:
     merchant = case.get("merchant", "gejet-mall")
     data = CASES["common"] | {"merchant": merchant} | case["about"]
-    event = parse_data(case["type"], json.dumps(data).encode())
+    event = read(case["type"], json.dumps(data).encode())
     assert isinstance(event, Occasion)
     return event
 
@@ -43,7 +44,7 @@ def letter(case: dict[str, Any], language: str) -> Letter:
             catalog=catalogs[language],
             merchant=merchants[merchant],
             customer=NAMES[merchant] if "sheet" not in case else None,
-            sheet=None if "sheet" in case else Sheet.model_validate_json(json.dumps(known)),
+            sheet=None if "sheet" in case else msgspec.convert(known, Sheet),
             clauses=CASES["clauses"],
         ),
     )

@@ -22,7 +22,7 @@ def mail(letter: Letter, sender_name: str = "گجت مال") -> EmailMessage:
         notification_id="n-1",
         written_at=WRITTEN,
     )
-    read = email.message_from_bytes(made.as_bytes(), policy=email.policy.default)
+    read = email.message_from_bytes(made.content, policy=email.policy.default)
     assert isinstance(read, EmailMessage)
     return read
 
@@ -54,7 +54,7 @@ def test_a_repeat_is_known_by_its_id_and_the_wire_is_ascii_with_short_lines() ->
     wires = [
         message(
             letter, to="a@b.example", sender="c@d.example", sender_name="H", notification_id="n-1", written_at=WRITTEN
-        ).as_bytes()
+        ).content
         for _ in range(2)
     ]
     assert wires[0] == wires[1]

@@ -3,17 +3,19 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+import msgspec.structs
 import pytest
 
-from services.notification.domain import Occasion, Told, turn
-from shared.events import ClaimAssessed, ClaimDecided, ClaimRefused, ClaimSettled
+from services.notification.domain import NOTICES_KEPT, Told, turn
+from services.notification.reading import ClaimAssessed, ClaimDecided, ClaimRefused, ClaimSettled, Occasion
 
 AT = datetime(2026, 11, 5, tzinfo=UTC)
 ABOUT = {"claim_id": "c-1", "merchant": "hakago", "order_id": "o-1"}
 
 
 def assessed(awaiting: str | None, status: str = "awaiting", **about: Any) -> ClaimAssessed:
-    return ClaimAssessed.model_validate(
+    return msgspec.convert(
         ABOUT
         | {
             "status": status,
@@ -27,12 +29,13 @@ def assessed(awaiting: str | None, status: str = "awaiting", **about: Any) -> Cl
             "readings": [],
             "policy": None,
         }
-        | about
+        | about,
+        ClaimAssessed,
     )
 
 
 def decided(number: int = 1, outcome: str = "refund") -> ClaimDecided:
-    return ClaimDecided.model_validate(
+    return msgspec.convert(
         ABOUT
         | {
             "decision_no": number,
@@ -45,18 +48,20 @@ def decided(number: int = 1, outcome: str = "refund") -> ClaimDecided:
             "readings": [],
             "decided_by": "policy",
             "decided_at": AT,
-        }
+        },
+        ClaimDecided,
     )
 
 
 def refused() -> ClaimRefused:
-    return ClaimRefused.model_validate(
-        ABOUT | {"errors": [{"code": "unknown_line", "path": "$.lines[0].line_id", "message": "no such line"}]}
+    return msgspec.convert(
+        ABOUT | {"errors": [{"code": "unknown_line", "path": "$.lines[0].line_id", "message": "no such line"}]},
+        ClaimRefused,
     )
 
 
 def settled(status: str, refund_id: str = "r-1") -> ClaimSettled:
-    return ClaimSettled.model_validate(
+    return msgspec.convert(
         ABOUT
         | {
             "refund_id": refund_id,
@@ -64,17 +69,18 @@ def settled(status: str, refund_id: str = "r-1") -> ClaimSettled:
             "provider_reference": None,
             "settled_at": AT,
             "failure_reason": None,
-        }
+        },
+        ClaimSettled,
     )
 
 
 def told(*events: Occasion) -> list[str]:
     """The templates that a claim's events lead to; a notification of an id that was there already is told once."""
-    state, ids, templates = Told(), set[str](), list[str]()
+    state, templates = Told(), list[str]()
     for number, event in enumerate(events):
         state, notice = turn(state, event, f"/makegood/x#0-{number}")
-        if notice is not None and notice.notification_id not in ids:
-            ids.add(notice.notification_id)
+        if notice is not None and not state.knows(notice):
+            state = state.having(notice)
             templates.append(notice.template)
     return templates
 
@@ -147,7 +153,17 @@ def test_a_refused_id_that_is_used_again_is_refused_again_but_the_same_refusal_i
 def test_ids_tell_merchants_and_claims_apart() -> None:
     ids = set()
     for merchant, claim in (("a", "b"), ("a", "c"), ("ab", ""), ("a", "bb")):
-        _, notice = turn(Told(), decided().model_copy(update={"merchant": merchant, "claim_id": claim}), "")
+        _, notice = turn(Told(), msgspec.structs.replace(decided(), merchant=merchant, claim_id=claim), "")
         assert notice is not None
         ids.add(notice.notification_id)
     assert len(ids) == 4
+
+
+def test_a_claim_remembers_its_latest_notices_and_no_more_than_so_many() -> None:
+    state, notices = Told(), []
+    for number in range(1, NOTICES_KEPT + 2):
+        _, notice = turn(state, decided(number), "")
+        assert notice is not None
+        notices.append(notice)
+        state = state.having(notice)
+    assert [state.knows(notice) for notice in notices] == [False] + [True] * NOTICES_KEPT
