@@ -5,12 +5,13 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Protocol
 
 import asyncpg
 import structlog
 
-from services.console import errands, store
+from services.console import errands, gauges, store
 from services.console.domain import fold, seen
 from services.console.facts import ClaimFacts
 from services.console.figures import TempoKey, change, counters, tempo, tempo_change
@@ -104,8 +105,9 @@ class Console:
     topics = (*INPUT_TOPICS, *OUTPUT_TOPICS, *dlq_topics())
     foreign = frozenset((*INPUT_TOPICS, *dlq_topics()))
 
-    def __init__(self, background: Background | None = None) -> None:
+    def __init__(self, background: Background | None = None, stuck_after: timedelta = gauges.STUCK_AFTER) -> None:
         self._background = background
+        self._stuck_after = stuck_after
 
     async def consume(self, work: Work) -> None:
         """Fold a batch; where that fails, each record for itself."""
@@ -123,6 +125,11 @@ class Console:
     async def tick(self, work: Work) -> None:
         """Emit what people did on the page."""
         await errands.run(work)
+
+    async def read_out(self, conn: Conn, lanes: Sequence[int], now: datetime) -> float:
+        """Set the metrics of claims; the console has no timers."""
+        await gauges.read_out(conn, now, self._stuck_after)
+        return 0.0
 
     async def background(self, pool: Pool, unit: Unit, stop: asyncio.Event) -> None:
         """Serve the page until `stop` is set."""

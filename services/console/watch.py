@@ -14,7 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from pydantic import BaseModel
 
-from services.console import gauges, queries
+from services.console import queries
 from services.console.facts import STAGES
 from services.console.figures import quantile
 from services.console.queries import ClaimBrief
@@ -113,7 +113,6 @@ class Watch:
                 except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                     log.warning("figures_not_gathered", error=repr(error))
                 else:
-                    gauges.show(gathered)
                     async with self._changed:
                         self.now = gathered
                         self._changed.notify_all()
