@@ -91,6 +91,14 @@ class Bench:
     async def cookie(self) -> str:
         """Sign in as the administrator; the session's cookie."""
         async with httpx2.AsyncClient(base_url=self.address) as http:
+
+            async def there() -> bool:
+                try:
+                    return (await http.get("/sign-in")).status_code == 200
+                except httpx2.HTTPError:
+                    return False
+
+            await until(there, LIMIT, "the page answers", every=0.5)
             page = await http.get("/sign-in")
             token = page.text.partition('name="token" value="')[2].partition('"')[0]
             form = {"name": "admin", "password": self._password, "token": token, "next": "/now"}

@@ -20,6 +20,7 @@ from cli.story import is_stale, readings_of, told
 from cli.terminal import DATA, Data, refusals
 from cli.words import amount, clean
 from shared.events.fields import normalise_id
+from shared.events.personal import mask, masked
 from shared.events.topics import CONTACTS, INPUT_TOPICS, ORDERS, TOPICS, dlq_topics
 
 WRITER = {
@@ -72,22 +73,37 @@ def where(
     kafka: Kafka = None,
     data: Data = DATA,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    unmask: Annotated[
+        bool, typer.Option("--unmask", help="With --json: contact data and free text as they came, too.")
+    ] = False,
     limit: Annotated[float, typer.Option("--limit", min=1, help="Give up after so many seconds.")] = 60,
 ) -> None:
     """Show a claim's way through all services: times, reasons with their clauses, money, notifications, dead letters.
 
-    It is read from the topics alone, up to where they end now. Ends with 1 when nothing is known of the claim.
+    It is read from the topics alone, up to where they end now. Names, addresses and free texts are not shown, with
+    --json only on demand. Ends with 1 when nothing is known of the claim.
     """
     with refusals():
         way = asyncio.run(find(kafka_of(kafka, data), normalise_id(claim_id), merchant, limit))
     if as_json:
         shown = {"claim_id": way.claim_id, "merchant": way.merchant, "order_ids": way.order_ids, "end": way.end}
         typer.echo(
-            json.dumps(shown | {"events": [as_object(one) for one in way.records]}, ensure_ascii=False, indent=1)
+            json.dumps(
+                shown | {"events": [_object(one, unmask=unmask) for one in way.records]}, ensure_ascii=False, indent=1
+            )
         )
         return
     for line in story(way):
         typer.echo(line)
+
+
+def _object(one: Seen, *, unmask: bool) -> dict[str, Any]:
+    shown = as_object(one)
+    if not unmask:
+        shown["data"], _ = masked(one.type, shown["data"])
+        if "raw" in shown:
+            shown["raw"] = mask(shown["raw"])
+    return shown
 
 
 async def find(kafka: str, claim_id: str, merchant: str | None, limit: float) -> Way:

@@ -33,6 +33,7 @@ from shared.events import (
 )
 from shared.events.envelope import open_input
 from shared.events.parts import AssessedLine, BreakdownItem, Evidence, Facts, Replacement
+from shared.events.personal import mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,14 @@ class Moment(BaseModel):
     mine: bool
     after_ms: int
     says: list[Said]
+
+    def without_free_text(self) -> "Moment":
+        """The same, with what somebody wrote in their own words masked."""
+        said = [
+            one.model_copy(update={"value": mask(one.value)}) if one.label == "why" and one.kind == "text" else one
+            for one in self.says
+        ]
+        return self.model_copy(update={"says": said})
 
 
 class Customer(BaseModel):
@@ -160,6 +169,13 @@ class Case(BaseModel):
     left: int | None
     basis: str
     trace_ids: list[str]
+
+    def without_free_text(self) -> "Case":
+        """The same, with what somebody wrote in their own words masked."""
+        told = [moment.without_free_text() for moment in self.timeline]
+        notices = [notice.model_copy(update={"reason": mask(notice.reason)}) for notice in self.notices]
+        return self.model_copy(update={"timeline": told, "notices": notices})
+
     """Its traces: that of the claim, then those of what came later by itself (an answer, a deadline)."""
 
 
@@ -194,7 +210,8 @@ def fold_claim(told: Sequence[Told], claim_id: str) -> ClaimFacts | None:
 
 
 def case_of(told: Sequence[Told], claim_id: str, *, unmasked: bool) -> Case | None:
-    """Put the claim together; None when none of the events is about it. Contact data is masked unless `unmasked`."""
+    """Put the claim together; None when none of the events is about it. Contact data, and what the customer wrote or
+    sent, is masked unless `unmasked`."""
     view = fold_claim(told, claim_id)
     if view is None:
         return None
@@ -221,9 +238,9 @@ def case_of(told: Sequence[Told], claim_id: str, *, unmasked: bool) -> Case | No
         reason=None if claim is None else claim.reason,
         wants=None if claim is None else claim.wants,
         channel=None if claim is None else claim.channel,
-        note=None if claim is None else claim.note,
+        note=None if claim is None else claim.note if unmasked else mask(claim.note),
         facts=None if claim is None else claim.facts,
-        evidence=[] if claim is None or claim.evidence is None else claim.evidence,
+        evidence=_evidence(claim, unmasked=unmasked),
         customer=_customer(told, order, unmasked=unmasked),
         claimed=_claimed(claim, order, admitted),
         policy=(view.assessment.policy if view.assessment is not None else None) or (_policy(last)),
@@ -272,11 +289,6 @@ def moments(told: Sequence[Told], claim_id: str) -> list[Moment]:
         )
         known.add(name)
     return shown
-
-
-def mask(value: str | None) -> str | None:
-    """A value with all but its first letter hidden; the length is hidden too."""
-    return None if not value else f"{value[0]}•••••"
 
 
 def _first(told: Sequence[Told], model: type[Model]) -> Model | None:
@@ -335,6 +347,11 @@ def _customer(told: Sequence[Told], order: Order | None, *, unmasked: bool) -> C
         phone=phone if unmasked else mask(phone),
         masked=not unmasked,
     )
+
+
+def _evidence(claim: ClaimSubmitted | None, *, unmasked: bool) -> list[Evidence]:
+    pieces = [] if claim is None or claim.evidence is None else claim.evidence
+    return pieces if unmasked else [piece.model_copy(update={"uri": mask(piece.uri)}) for piece in pieces]
 
 
 def _claimed(claim: ClaimSubmitted | None, order: Order | None, admitted: ClaimAdmitted | None) -> list[ClaimedLine]:

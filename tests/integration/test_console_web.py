@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,8 +11,9 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from services.console.web.desk import checked
+from services.console.web.wording import wording
 from shared.bus.redrive import HEADER, read
-from shared.events import ClaimReviewed, parse
+from shared.events import TYPES, ClaimReviewed, parse
 from shared.events.envelope import open_data
 from tests.conftest import MakeDatabase
 from tests.console_desk import PASSWORD, Console1, console
@@ -236,10 +238,86 @@ async def test_every_unmasking_is_in_the_audit(desk: Console1) -> None:
         raw = await staff.get(f"/raw?merchant=gejet-mall&order_id=O-5&{where}")
         assert "O-5" in raw.text
         assert "sara@example.ir" not in raw.text
+        assert "نظرم عوض شد" not in masked.text
+        assert "example.org" not in masked.text
         assert "unmask" not in {action for _, action, _ in await desk.audit()}
         shown = await staff.post("/unmask", {"merchant": "gejet-mall", "claim_id": "C-5"}, as_json=False)
         assert "sara@example.ir" in shown.text
+        assert "نظرم عوض شد" in shown.text
     assert ("staff", "unmask", "C-5") in await desk.audit()
+
+
+async def test_an_event_is_shown_whole_to_staff_alone_and_the_audit_says_so(desk: Console1) -> None:
+    async with desk.browser("viewer") as viewer, desk.browser("staff") as staff:
+        case = json.loads((await viewer.get("/claims/gejet-mall/C-5", as_json=True)).text)["case"]
+        said = next(m for m in case["timeline"] if m["type"] == "claim.submitted.v1")
+        event = {
+            "merchant": "gejet-mall",
+            "order_id": "O-5",
+            "topic": said["topic"],
+            "partition": str(said["partition"]),
+        }
+        event["offset"] = str(said["offset"])
+        masked = await viewer.http.get("/raw", params=event)
+        assert "C-5" in masked.text
+        assert "نظرم عوض شد" not in masked.text
+        assert (await viewer.post("/raw/unmask", event)).status_code == 403
+        assert "raw_unmasked" not in {action for _, action, _ in await desk.audit()}
+        whole = json.loads((await staff.post("/raw/unmask", event)).text)
+        assert "نظرم عوض شد" in whole["value"]
+        assert not whole["masked"]
+        assert (await staff.post("/raw/unmask", event | {"offset": "999"})).status_code == 404
+    assert [a for a in await desk.audit() if a[1] == "raw_unmasked"] == [("staff", "raw_unmasked", "C-5")]
+
+
+async def test_what_people_wrote_and_what_letters_quote_is_not_for_viewers(desk: Console1) -> None:
+    async with desk.browser("viewer") as viewer, desk.browser("staff") as staff:
+        assert "account closed" in (await staff.get("/claims/gejet-mall/C-7")).text
+        assert "account closed" not in (await viewer.get("/claims/gejet-mall/C-7")).text
+        assert "IRT" in (await staff.get("/dead-letters")).text
+        groups = await viewer.get("/dead-letters")
+        assert "is not an ISO 4217 code" in groups.text
+        assert "IRT" not in groups.text
+
+
+OURS = {"makegood", "openapi", "english", "tiếng", "việt"}
+"""Names that are the same in every language."""
+
+
+@pytest.mark.parametrize("language", ["vi", "fa"])
+async def test_no_page_has_a_word_of_the_english_one(desk: Console1, language: str) -> None:
+    english = {word.lower() for text in wording("en").words.values() for word in re.findall(r"[A-Za-z]{3,}", text)}
+    own = {word.lower() for text in wording(language).words.values() for word in re.findall(r"[^\W\d_]+", text)}
+    found: dict[str, set[str]] = {}
+    async with desk.browser("admin") as admin:
+        admin.http.cookies.set("makegood_language", language)
+        group = json.loads((await admin.get("/dead-letters", as_json=True)).text)["groups"][0]["fingerprint"]
+        claims = [f"/claims/{'hakago' if n % 3 == 0 else 'gejet-mall'}/C-{n}" for n in range(1, 15)]
+        screens = ["/now", "/claims", "/todo", "/dead-letters?all=1", f"/dead-letters/{group}", "/policies", "/audit"]
+        for path in [
+            *screens,
+            *claims,
+            "/policies/gejet-mall/1",
+            "/policies/hakago/1",
+            "/contract",
+            "/contract/claim.decided.v1",
+            "/nothing",
+        ]:
+            page = await admin.get(path)
+            left = {word for word in words_shown(page.text) if word in english - own - OURS}
+            if left:
+                found[path] = left
+    assert found == {}
+
+
+def words_shown(page: str) -> set[str]:
+    """The words that a reader sees or hears, without what is marked as English, code, or an identifier."""
+    page = re.sub(r"<(script|style|pre|code)\b.*?</\1>", " ", page, flags=re.DOTALL)
+    page = re.sub(r"<(\w+)\b[^>]*\slang=\"(?!vi|fa)[^>]*>.*?</\1>", " ", page.partition("<head>")[2], flags=re.DOTALL)
+    said = re.findall(r"\s(?:aria-label|title|placeholder|alt|data-label)=\"([^\"]*)\"", page)
+    text = " ".join([re.sub(r"<[^>]*>", " ", page), *said])
+    pieces = [piece.strip(".,:;()…·") for piece in text.split()]
+    return {piece.lower() for piece in pieces if re.fullmatch(r"[A-Za-z]{3,}", piece)}
 
 
 async def test_messages_are_shown_as_the_customer_saw_them(make_database: MakeDatabase, tmp_path: Path) -> None:
@@ -355,3 +433,21 @@ async def test_odd_ids_have_pages_too(make_database: MakeDatabase, tmp_path: Pat
             assert "<b></bdi>" not in page
             for link in [line.split('"')[0] for line in page.split('<a href="/claims/')[1:]]:
                 assert (await viewer.get(f"/claims/{link}")).status_code == 200, link
+
+
+async def test_the_contract_can_be_browsed_and_nothing_can_be_sent_from_there(desk: Console1) -> None:
+    async with desk.browser("viewer") as viewer:
+        topics = json.loads((await viewer.get("/contract", as_json=True)).text)["topics"]
+        assert {type_ for topic in topics for type_ in topic["types"]} == set(TYPES)
+        for type_ in TYPES:
+            page = json.loads((await viewer.get(f"/contract/{type_}", as_json=True)).text)
+            assert {m["path"] for m in page["members"]} >= set(page["json_schema"]["properties"])
+            assert "<form" not in (await viewer.get(f"/contract/{type_}")).text.partition("<main")[2]
+        members = {
+            m["path"]: m for m in json.loads((await viewer.get("/contract/order.placed.v1.json")).text)["members"]
+        }
+        assert members["lines[].quantity"]["required"]
+        assert not members["customer.email"]["required"]
+        assert (await viewer.get("/contract/claim.lost.v1")).status_code == 404
+        assert (await viewer.get("/contract/asyncapi.yaml")).text.startswith("asyncapi: 3.")
+    assert not [r for r in routes(desk.app) if r.path.startswith("/contract") and r.methods != {"GET"}]

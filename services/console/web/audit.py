@@ -19,6 +19,7 @@ ACTIONS = (
     "redrive",
     "drop",
     "unmask",
+    "raw_unmasked",
     "dead_letters_read",
     "csv",
     "sign_in",

@@ -5,17 +5,19 @@ import json
 from typing import Annotated
 
 from fastapi import APIRouter, Form, HTTPException, Query, Request
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue
 from starlette.responses import Response
 
 from services.console import queries
 from services.console.actions import Refused, load_case
-from services.console.case import Case, mask
+from services.console.case import Case
 from services.console.queries import AuditRow
+from services.console.store import Entry
 from services.console.web.desk import Anybody, Checked, Desk, Staff, TheDesk, answer, both
 from services.console.web.sessions import Session
 from shared import clock
 from shared.db import Conn
+from shared.events.personal import masked
 
 router = APIRouter(tags=["claim"])
 
@@ -59,36 +61,73 @@ async def unmask(request: Request, desk: TheDesk, session: Staff, merchant: Name
 async def raw(
     request: Request,
     desk: TheDesk,
-    session: Anybody,
+    _: Anybody,
     merchant: Annotated[str, Query(max_length=200)],
     order_id: Annotated[str, Query(max_length=200)],
     topic: Annotated[str, Query(max_length=200)],
     partition: int,
     offset: int,
 ) -> Response:
-    """One event as it came."""
+    """One event as it came, with contact data and free text masked."""
     async with desk.pool.acquire(timeout=5) as conn:
-        found = [
-            entry
-            for entry in await queries.entries(conn, merchant, order_id)
-            if (entry.topic, entry.lane, entry.offset) == (topic, partition, offset)
-        ]
-    if not found:
-        raise HTTPException(404)
-    entry = found[0]
-    value, masked = _shown(entry.value, notes=session.may("staff"))
-    event = RawEvent(
-        topic=topic,
-        partition=partition,
-        offset=offset,
+        found = await _entry(conn, merchant, order_id, topic, partition, offset)
+    return answer(request, "_raw.html", _raw_event(found), {"entry": found})
+
+
+@router.post("/raw/unmask", response_model=None, responses=both(RawEvent), dependencies=[Checked])
+async def raw_unmasked(
+    request: Request,
+    desk: TheDesk,
+    session: Staff,
+    merchant: Name,
+    order_id: Name,
+    topic: Name,
+    partition: Annotated[int, Form()],
+    offset: Annotated[int, Form()],
+) -> Response:
+    """One event as it came, whole; who saw it is in the audit first."""
+    async with desk.pool.acquire(timeout=5) as conn, conn.transaction():
+        found = await _entry(conn, merchant, order_id, topic, partition, offset)
+        await queries.note(
+            conn,
+            clock.now(),
+            session.name,
+            session.role,
+            "raw_unmasked",
+            merchant=merchant,
+            claim_id=found.claim_id,
+            subject=f"{topic}/{partition}/{offset}",
+            detail={"type": found.type, "order": found.order_id},
+        )
+    return answer(request, "_raw.html", _raw_event(found, unmasked=True), {"entry": found})
+
+
+async def _entry(conn: Conn, merchant: str, order_id: str, topic: str, partition: int, offset: int) -> Entry:
+    for entry in await queries.entries(conn, merchant, order_id):
+        if (entry.topic, entry.lane, entry.offset) == (topic, partition, offset):
+            return entry
+    raise HTTPException(404)
+
+
+def _raw_event(entry: Entry, *, unmasked: bool = False) -> RawEvent:
+    try:
+        tree: JsonValue = json.loads(entry.value)
+    except (ValueError, RecursionError):
+        shown, hidden = "", True
+    else:
+        tree, hidden = (tree, False) if unmasked else masked(entry.type, tree)
+        shown = json.dumps(tree, ensure_ascii=False, indent=2)
+    return RawEvent(
+        topic=entry.topic,
+        partition=entry.lane,
+        offset=entry.offset,
         type=entry.type,
         source=entry.source,
         event_id=entry.event_id,
         traceparent=entry.traceparent,
-        value=value,
-        masked=masked,
+        value=shown,
+        masked=hidden,
     )
-    return answer(request, "_raw.html", event)
 
 
 @router.get("/claims/{merchant}/{claim_id:path}", response_model=None, responses=both(ClaimPage))
@@ -115,8 +154,8 @@ async def show(
             raise HTTPException(404)
         audit = await queries.audit(conn, claim=(merchant, claim_id))
         acted = await _acted(conn, case)
-    if not session.may("staff") and case.note:
-        case = case.model_copy(update={"note": mask(case.note)})
+    if not session.may("staff"):
+        case = case.without_free_text()
     if unmasked:
         case = await _with_mails(request, case)
     page = ClaimPage(case=case, audit=audit, acted=acted)
@@ -148,22 +187,3 @@ async def _with_mails(request: Request, case: Case) -> Case:
         for notice in case.notices
     ]
     return case.model_copy(update={"notices": notices})
-
-
-def _shown(value: bytes, *, notes: bool) -> tuple[str, bool]:
-    """The JSON, indented, with contact data (and for viewers, notes) masked; whether anything was."""
-    hidden = {"name", "email", "phone"} | (set() if notes else {"note"})
-    masked = False
-
-    def hide(tree: object) -> object:
-        nonlocal masked
-        if isinstance(tree, dict):
-            masked = masked or any(isinstance(v, str) and v and k in hidden for k, v in tree.items())
-            return {k: mask(v) if k in hidden and isinstance(v, str) else hide(v) for k, v in tree.items()}
-        return [hide(one) for one in tree] if isinstance(tree, list) else tree
-
-    try:
-        tree = hide(json.loads(value))
-    except (ValueError, RecursionError):
-        return "", True
-    return json.dumps(tree, ensure_ascii=False, indent=2), masked

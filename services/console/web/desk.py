@@ -1,6 +1,7 @@
 """What every page works with, and how a page is answered: as HTML or as JSON, in the reader's language."""
 
 import hmac
+import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -139,7 +140,7 @@ def _environment(language: str) -> Environment:
     environment = Environment(
         loader=FunctionLoader(load), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.globals |= {"claim_path": claim_path, "query": urlencode, "visible": formats.visible}
+    environment.globals |= {"claim_path": claim_path, "query": urlencode, "visible": formats.visible, "pretty": _pretty}
     return environment
 
 
@@ -176,6 +177,10 @@ def render(request: Request, template: str, values: Mapping[str, object]) -> str
         "dec": lambda value: _bdi(formats.digits(f"{value:g}", language)),
     }
     return _environment(language).get_template(template).render(context | dict(values))
+
+
+def _pretty(tree: object) -> str:
+    return json.dumps(tree, ensure_ascii=False, indent=2)
 
 
 def _bdi(value: object) -> Markup:

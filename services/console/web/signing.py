@@ -171,7 +171,7 @@ async def oidc_back(request: Request, desk: TheDesk) -> Response:
     if found is None:
         return RedirectResponse("/sign-in?problem=oidc", 303)
     async with desk.pool.acquire(timeout=5) as conn:
-        await queries.note(conn, clock.now(), found.name, found.role, "sign_in", detail={"by": "oidc"})
+        await queries.note(conn, clock.now(), found.name, found.role, "sign_in", detail={"with": "OpenID Connect"})
     return await signed_in(request, desk, found.name, found.role, local_path(found.next))
 
 

@@ -20,7 +20,7 @@ from starlette.staticfiles import StaticFiles
 from services.console.mailbox import Mailbox
 from services.console.settings import ConsoleSettings
 from services.console.watch import Watch
-from services.console.web import audit, claim, claims, letters, now, policies, signing, todo
+from services.console.web import audit, claim, claims, contract, letters, now, policies, signing, todo
 from services.console.web.desk import Desk, render, wants_json
 from services.console.web.gate import Gate
 from services.console.web.users import open_users, password_file
@@ -48,7 +48,7 @@ def make_app(desk: Desk) -> FastAPI:
     )
     app.state.desk = desk
     app.state.mailbox = Mailbox(desk.settings.console_mail)
-    for module in (signing, now, claim, claims, todo, letters, policies, audit):
+    for module in (signing, now, claim, claims, todo, letters, policies, contract, audit):
         app.include_router(module.router)
     static = Path(str(files("services.console.web") / "static"))
     app.mount("/static", StaticFiles(directory=static), name="static")
