@@ -14,11 +14,12 @@ to something. Shipping paid to the carrier (`collect`) was not paid to the shop 
 """
 
 from collections.abc import Mapping, Sequence
+from operator import mul, sub
 from typing import Protocol
 
 from msgspec import Struct
 
-from shared.money import apportion, minor
+from shared.money import apportion, minors
 
 Units = Mapping[str, Sequence[int]]
 """Unit numbers (from 1) by line id. A `range` will do."""
@@ -174,28 +175,29 @@ def open_ledger(order: PlacedOrder) -> Ledger:
     """
     currency = order.currency
     quantities = [line.quantity for line in order.lines]
-    prices = [minor(line.unit_price, currency) for line in order.lines]
-    gross = [price * quantity for price, quantity in zip(prices, quantities, strict=True)]
-    discounts = [minor(line.discount, currency) for line in order.lines]
-    own = [amount - discount for amount, discount in zip(gross, discounts, strict=True)]
-    if any(amount < 0 for amount in own):
+    prices = minors([line.unit_price for line in order.lines], currency)
+    discounts = minors([line.discount for line in order.lines], currency)
+    carriage = "0" if order.shipping.collect else order.shipping.amount
+    code, shipping, fee = minors((order.discount, carriage, order.transaction_fee), currency)
+    deposit = sum(minors([payment.amount for payment in order.payments], currency))
+
+    gross = list(map(mul, prices, quantities))
+    own = list(map(sub, gross, discounts))
+    if own and min(own) < 0:
         raise LedgerError("a line's discount is more than the line")
-    code = minor(order.discount, currency)
     if code > sum(own):
         raise LedgerError("the order's discount is more than its lines")
     codes = apportion(code, own)
-    paid = [amount - share for amount, share in zip(own, codes, strict=True)]
-
-    shipping = 0 if order.shipping.collect else minor(order.shipping.amount, currency)
-    fee = minor(order.transaction_fee, currency)
-    deposit = sum(minor(payment.amount, currency) for payment in order.payments)
+    paid = list(map(sub, own, codes))
     if deposit != sum(paid) + shipping + fee:
         raise LedgerError(f"the payments add up to {deposit}, the order to {sum(paid) + shipping + fee} minor units")
 
     by_value = _weights(paid, own, gross, quantities)
     by_units = [quantity if weight else 0 for quantity, weight in zip(quantities, by_value, strict=True)]
-    shares = zip(
-        order.lines,
+    lines = map(
+        LedgerLine,
+        [line.line_id for line in order.lines],
+        quantities,
         prices,
         discounts,
         codes,
@@ -203,7 +205,5 @@ def open_ledger(order: PlacedOrder) -> Ledger:
         apportion(fee, by_value),
         apportion(shipping, by_units),
         apportion(fee, by_units),
-        strict=True,
     )
-    lines = {line.line_id: LedgerLine(line.line_id, line.quantity, *amounts) for line, *amounts in shares}
-    return Ledger(currency, lines, shipping, fee, deposit)
+    return Ledger(currency, {line.line_id: line for line in lines}, shipping, fee, deposit)

@@ -5,7 +5,7 @@ float and no `Decimal` on the way, so what is added up is exactly what was writt
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
@@ -61,8 +61,6 @@ def minor(amount: str, currency: str) -> int:
     Raises `MoneyError` for exponents, thousands marks, blanks, a plus sign and too many decimals.
     """
     places = decimals(currency)
-    if amount.isascii() and amount.isdecimal():  # most amounts are whole, and a regular expression costs more
-        return int(amount) * _SCALE[places]
     match = _AMOUNT.fullmatch(amount)
     if match is None:
         raise MoneyError(f"{amount!r} is not a plain decimal number")
@@ -71,6 +69,16 @@ def minor(amount: str, currency: str) -> int:
         raise MoneyError(f"{amount!r} has more decimals than {currency} has ({places})")
     units = int(whole) * _SCALE[places] + int(fraction.ljust(places, "0") or "0")
     return -units if sign else units
+
+
+def minors(amounts: Iterable[str], currency: str) -> list[int]:
+    """`minor` of several amounts, in their order."""
+    # Most amounts are whole, and a regular expression costs several times as much.
+    scale = _SCALE[decimals(currency)]
+    return [
+        int(amount) * scale if amount.isascii() and amount.isdecimal() else minor(amount, currency)
+        for amount in amounts
+    ]
 
 
 def text(minor: int, currency: str) -> str:
@@ -94,7 +102,7 @@ def apportion(total: int, weights: Sequence[int]) -> list[int]:
     `total` and every weight are ≥ 0. Weights that are all 0 can carry only a total of 0; anything else, and any
     negative, raises `ValueError`: a caller has to say where such money belongs.
     """
-    if total < 0 or min(weights, default=0) < 0:
+    if total < 0 or (weights and min(weights) < 0):
         raise ValueError("neither the total nor a weight may be negative")
     if total == 0:
         return [0] * len(weights)
@@ -104,7 +112,8 @@ def apportion(total: int, weights: Sequence[int]) -> list[int]:
     shares = [total * weight // whole for weight in weights]
     left = total - sum(shares)
     if left:
-        by_remainder = sorted(range(len(weights)), key=lambda index: -(total * weights[index] % whole))
+        remainders = [total * weight % whole for weight in weights]
+        by_remainder = sorted(range(len(weights)), key=remainders.__getitem__, reverse=True)
         for index in by_remainder[:left]:
             shares[index] += 1
     return shares

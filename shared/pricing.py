@@ -120,7 +120,10 @@ _NO_PAST = Past()
 
 def total(items: Items) -> int:
     """What the items add up to."""
-    return sum([item.amount for item in items.values()])
+    amount = 0
+    for item in items.values():
+        amount += item.amount
+    return amount
 
 
 def percentage(ratio: tuple[int, int], amount: int) -> int:
@@ -298,7 +301,9 @@ class _Draft:
             fee = self._items[self._fee.item]
             self._put(self._fee.item, fee.amount - short, fee.payer, fee.clause)
             below_zero = self._fee.below_zero
-        items = {name: self._items[name] for name in ITEMS if name in self._items}
+        items = self._items
+        if len(items) > 1:
+            items = {name: items[name] for name in ITEMS if name in items}
         return Priced(items, tuple(self._applied), below_zero)
 
     def _of_units(self, item: str, by: Literal["value", "units"]) -> int:

@@ -3,6 +3,7 @@ referral where the money shows that a person must decide."""
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 from msgspec.structs import replace
@@ -22,7 +23,7 @@ from services.refund_calculation.writing import (
     ShipCost,
 )
 from shared import money
-from shared.events.parts import BreakdownKind, Outcome, Payer
+from shared.events.parts import BreakdownKind, Outcome, Payer, SellerAnswer, Wants
 from shared.ledger import Units
 from shared.policy.book import PolicyBook
 from shared.policy.model import Policy
@@ -157,7 +158,7 @@ def _refund(order: Order, claim: Claim, event: Assessed, basis: Basis, policy: P
         without = _weigh(order, claim, basis, policy, eligible, free).priced.total
         amounts = {"as-assessed": weighed.priced.total, "without-those-units": without}
         return _refer(order, claim, event, "units-already-refunded", amounts)
-    if goods_total(target) < goods_total(before) or total(target) < total(before):
+    if before and (goods_total(target) < goods_total(before) or total(target) < total(before)):
         amounts = {"earlier-answer": total(before), "later-answer": total(target)}
         return _refer(order, claim, event, "superseded-lower", amounts)
     if weighed.refers is not None:
@@ -263,11 +264,12 @@ def _weigh(
 
 
 def _situation(order: Order, basis: Basis) -> Situation:
-    return Situation(
-        answer=basis.answer.answer if basis.answer is not None else None,
-        carrier=order.carrier,
-        wants=basis.wants,
-    )
+    return _situation_of(basis.answer.answer if basis.answer is not None else None, order.carrier, basis.wants)
+
+
+@lru_cache(maxsize=1_000)
+def _situation_of(answer: SellerAnswer | None, carrier: str, wants: Wants) -> Situation:
+    return Situation(answer=answer, carrier=carrier, wants=wants)
 
 
 def _named(order: Order, basis: Basis) -> Named | None:
@@ -280,7 +282,7 @@ def _named(order: Order, basis: Basis) -> Named | None:
 
 def asks_for_whole(policy: Policy, claim: Claim) -> bool:
     """Whether money rules of the claim's reason ask if the whole order is claimed for it."""
-    return any(rule.kind == "share" and rule.of == "order" for rule in policy.plan(claim.reason).priced)
+    return policy.plan(claim.reason).asks_for_whole
 
 
 def is_whole(order: Order, claim: Claim, line_ids: Sequence[str]) -> bool:

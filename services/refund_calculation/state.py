@@ -94,6 +94,8 @@ class Claim(Struct, frozen=True, gc=False):
 
     def given(self) -> dict[BreakdownKind, Item]:
         """What it was given, by item: the sum of its decisions without refunds that failed; nothing that is 0."""
+        if not self.decisions:
+            return {}
         return add(decision.items for decision in self.decisions if decision.given)
 
     def committed(self) -> dict[BreakdownKind, Item]:
@@ -158,7 +160,8 @@ class Order(Struct, frozen=True, gc=False):
 
     def left(self) -> int:
         """What is left of the order's payments, return postage aside: it lies outside that cap (POLICIES, Money)."""
-        return self.the_ledger().deposit - sum(goods_total(claim.given()) for claim in self.claims.values())
+        given = sum([goods_total(claim.given()) for claim in self.claims.values() if claim.decisions])
+        return self.the_ledger().deposit - given
 
     def room(self) -> list[int]:
         """What each payment can still take back."""

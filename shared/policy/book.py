@@ -15,6 +15,7 @@ class PolicyBook:
         for policy in sorted(policies, key=lambda one: (one.merchant, one.in_force_from)):
             versions[policy.merchant] = (*versions.get(policy.merchant, ()), policy)
         self._versions: Mapping[str, tuple[Policy, ...]] = MappingProxyType(versions)
+        self._numbered = {(one.merchant, one.version): one for one in reversed(self.all())}
 
     def in_force(self, merchant: str, placed_at: datetime) -> Policy | None:
         """The version that governs an order placed at that instant, to the end of all its claims; None for a merchant
@@ -26,7 +27,7 @@ class PolicyBook:
 
     def version(self, merchant: str, version: int) -> Policy | None:
         """One version by number."""
-        return next((one for one in self._versions.get(merchant, ()) if one.version == version), None)
+        return self._numbered.get((merchant, version))
 
     def currency(self, merchant: str) -> str | None:
         """The currency of a merchant's policy (the same in all its versions); None for an unknown merchant."""

@@ -28,7 +28,8 @@ MOST_TARIFFS: Final = 500
 @dataclass(frozen=True, slots=True)
 class Plan:
     """`rules` of a reason in order; `judged` and `priced` are those of each side, `asks` the clause under which a rule
-    asks for a fact. `review_judged` and `review_priced` are the open points whose readings are all evaluated."""
+    asks for a fact. `review_judged` and `review_priced` are the open points whose readings are all evaluated.
+    `asks_for_whole`: a money rule asks whether the whole order is claimed."""
 
     rules: tuple[Rule, ...]
     judged: tuple[EligibilityRule, ...]
@@ -38,6 +39,7 @@ class Plan:
     asks: Mapping[str, str]
     review_judged: tuple[str, ...]
     review_priced: tuple[str, ...]
+    asks_for_whole: bool
     register: Mapping[str, Readable]
     _cache: dict[tuple[str, ...], tuple[tuple[Combination, frozenset[str]], ...]] = field(default_factory=dict)
     _tariffs: dict[Situation, Tariff] = field(default_factory=dict)
@@ -93,6 +95,7 @@ def lay_out(rules: Sequence[Rule], register: Mapping[str, Readable]) -> Plan:
         asks=asks,
         review_judged=_open(judged, register),
         review_priced=_open(priced, register),
+        asks_for_whole=any(rule.kind == "share" and rule.of == "order" for rule in priced),
         register=register,
     )
 
