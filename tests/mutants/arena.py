@@ -30,8 +30,12 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 UNIT: Final = ROOT / "tests" / "unit"
 LONGEST_TEST: Final = 4.0
 """Seconds of CPU; tests that take longer do not run against mutants."""
+LONGEST_LOOK: Final = 12.0
+"""Seconds of CPU after which a mutant that no test has noticed counts as survived, though some tests are left."""
 LONGEST_RUN: Final = 120
-"""Seconds after which a mutant that still runs counts as killed: it does not come to an end."""
+"""Seconds of CPU after which a mutant that still runs counts as killed: it does not come to an end."""
+LONGEST_WAIT: Final = 1800
+"""Seconds after which one that does not even run counts so."""
 QUIETLY: Final = ("-o", "addopts=", "-p", "no:terminal", "-p", "no:cacheprovider", "-p", "no:timeout", "-W", "ignore")
 """How pytest runs here: it says nothing, keeps nothing, and leaves limits of time to the forks."""
 
@@ -46,7 +50,9 @@ def in_fork(run: Callable[[], bool], seconds: int) -> End:
     pid = os.fork()
     if pid == 0:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(seconds)
+        signal.signal(signal.SIGPROF, signal.SIG_DFL)
+        signal.alarm(LONGEST_WAIT)
+        signal.setitimer(signal.ITIMER_PROF, seconds)
         _silence()
         noticed = True
         try:
@@ -55,7 +61,7 @@ def in_fork(run: Callable[[], bool], seconds: int) -> End:
             os._exit(1 if noticed else 0)
     _, status = os.waitpid(pid, 0)
     if os.WIFSIGNALED(status):
-        return "endless" if os.WTERMSIG(status) == signal.SIGALRM else "killed"
+        return "endless" if os.WTERMSIG(status) in (signal.SIGALRM, signal.SIGPROF) else "killed"
     return "killed" if os.WEXITSTATUS(status) else "survived"
 
 
@@ -161,7 +167,13 @@ class Arena:
 
         def run() -> bool:
             change()
-            return any(_fails(item, following) for item, following in _in_turn(items))
+            begun = time.process_time()
+            for item, following in _in_turn(items):
+                if _fails(item, following):
+                    return True
+                if time.process_time() - begun > LONGEST_LOOK:
+                    break
+            return False
 
         return in_fork(run, LONGEST_RUN) if items else "unreached"
 
