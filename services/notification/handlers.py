@@ -72,8 +72,11 @@ class Notification:
         """Nothing is due in a transaction of the kit's: see `background`."""
 
     async def read_out(self, conn: Conn, lanes: Sequence[int], now: datetime) -> float:
-        """Set the gauge of messages that wait; returns how many seconds the one due longest is overdue."""
-        metrics.MESSAGES_PENDING.set(await queue.pending(conn, lanes, MOST))
+        """Set the gauges of messages that wait; returns how many seconds the one due longest is overdue."""
+        messages, written_at = await queue.pending(conn, lanes, MOST)
+        metrics.MESSAGES_PENDING.set(messages)
+        age = 0.0 if written_at is None else max(0.0, (now - written_at).total_seconds())
+        metrics.MESSAGE_OLDEST_SECONDS.set(age)
         due = await queue.first_due(conn, lanes)
         return 0.0 if due is None else max(0.0, (now - due).total_seconds())
 

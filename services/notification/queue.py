@@ -216,12 +216,16 @@ async def noted(conn: Conn, lanes: Collection[int], most: int) -> list[Outcome]:
     return [Outcome(*row) for row in rows]
 
 
-async def pending(conn: Conn, lanes: Collection[int], most: int) -> int:
-    """How many messages of these lanes are not handed over, counted up to `most`."""
-    found: int = await conn.fetchval(
-        "SELECT count(*) FROM (SELECT FROM message WHERE lane = ANY($1::int[]) LIMIT $2) AS found", list(lanes), most
+async def pending(conn: Conn, lanes: Collection[int], most: int) -> tuple[int, datetime | None]:
+    """How many messages of these lanes are not handed over, counted up to `most`, and when their first was written."""
+    row = await conn.fetchrow(
+        "SELECT count(*), min(created_at) FROM ("
+        "SELECT created_at FROM message WHERE lane = ANY($1::int[]) LIMIT $2) AS found",
+        list(lanes),
+        most,
     )
-    return found
+    assert row is not None, "a count is one row"
+    return row[0], row[1]
 
 
 async def first_due(conn: Conn, lanes: Collection[int]) -> datetime | None:
