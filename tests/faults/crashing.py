@@ -18,6 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 from aiokafka import AIOKafkaProducer
 
 from services.notification import post
+from services.notification.mail import Mail
 from shared.bus import pipeline, relay, store, transactional
 from shared.bus.lanes import Lane
 from shared.bus.record import Record
@@ -91,20 +92,14 @@ def log_mails(file: Path, points: CrashPoints) -> None:
     def tell(what: str, key: str) -> None:
         os.write(told, f"{os.getpid()} {time.time_ns() // 1_000_000} {what} {key}\n".encode())
 
-    async def handed(line: post.Line, mail: Any, *more: Any) -> post.Answer:
-        key = _key_of(mail)
-        tell("begun", key)
-        answer = await hand_over(line, mail, *more)
-        tell(answer.verdict, key)
+    async def handed(line: post.Line, mail: Mail) -> post.Answer:
+        tell("begun", mail.notification_id)
+        answer = await hand_over(line, mail)
+        tell(answer.verdict, mail.notification_id)
         points.at("after_mail")
         return answer
 
     _set(post.Line, "hand_over", handed)
-
-
-def _key_of(mail: Any) -> str:
-    known: str = getattr(mail, "notification_id", "")
-    return known or str(mail["Message-ID"]).strip("<>").partition("@")[0]
 
 
 def go_through_wire(port: str, folder: Path) -> None:

@@ -36,9 +36,9 @@ PROCESSES = ("kill a service", "crash at a point", "terminate and start again", 
 SLEEPERS = ("pause past the session", "hang at a point", "delete group offsets")
 SERVERS = ("kill the broker", "restart Postgres", "pause the broker")
 DATABASES = ("cut connections", "cut in COMMIT", "slow database", "read-only database")
-STREAMS = (PROCESSES, SLEEPERS, SERVERS, DATABASES)
+KINDS = (*PROCESSES, *SLEEPERS, *SERVERS, *DATABASES)
+STREAMS = (PROCESSES, PROCESSES, SLEEPERS, SERVERS, DATABASES)
 """What goes on at the same time: one fault of each stream, never two on one service."""
-KINDS = tuple(kind for stream in STREAMS for kind in stream)
 
 
 @dataclass(frozen=True, slots=True)

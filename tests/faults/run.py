@@ -38,7 +38,7 @@ START_ATTEMPTS = 3
 TO_TELL = """SELECT count(*) FILTER (WHERE what LIKE 'to tell: %')
     - count(*) FILTER (WHERE what LIKE 'told: %' OR what LIKE 'not told: %') FROM history"""
 """Messages that notification has still to send; 0 in the other services."""
-PACE = 12.0
+PACE = 6.0
 """Seconds after which a stream's next fault comes even where the one before is not overcome yet."""
 PATIENCE = 600.0
 """Seconds after which what has not recovered counts as stuck: it bears a machine that many share."""
