@@ -30,22 +30,25 @@ MakeDatabase = Callable[[Sequence[str]], Awaitable[str]]
 MakeStack = Callable[..., Stack]
 
 
-BROWSER_TESTS = "test_console_browser.py"
+NEEDS = {
+    "test_console_browser.py": ("chromium", "chromedriver"),
+    "test_alerts.py": ("promtool",),
+    "test_dashboards.py": ("prometheus",),
+}
+"""Tests that need programs of the machine (Debian: chromium chromium-driver prometheus)."""
 
 
-def _without_browser() -> bool:
-    """No Chromium here. Where CI is set that is an error of the machine: the tests run, and say so by failing."""
-    return not (shutil.which("chromium") and shutil.which("chromedriver")) and not os.environ.get("CI")
+def _lacking(file: str) -> list[str]:
+    """What a test needs and is not here. Where CI is set that is an error of the machine: the tests run, and fail."""
+    return [] if os.environ.get("CI") else [program for program in NEEDS.get(file, ()) if not shutil.which(program)]
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    return True if collection_path.name == BROWSER_TESTS and _without_browser() else None
+    return True if _lacking(collection_path.name) else None
 
 
 def pytest_report_header() -> list[str]:
-    if not _without_browser():
-        return []
-    return ["left out: the console in a browser; it needs chromium and chromedriver (Debian: chromium chromium-driver)"]
+    return [f"left out: {file}; it needs {' and '.join(_lacking(file))}" for file in NEEDS if _lacking(file)]
 
 
 @pytest.fixture(scope="session")
