@@ -1,7 +1,8 @@
 """Intake's SQL: one function a query.
 
 Rows are taken in one order everywhere, table by table (seen, order_state, claim) and by key within a table, so that two
-transactions can wait for each other, but never in a ring.
+transactions wait for each other, but not in a ring; but for one: two that make the same order at once, where one of
+them locks older orders too. Postgres ends that by refusing one, which is tried again.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -68,24 +69,31 @@ async def remark_seen(conn: Conn, marks: Mapping[bytes, bytes], now: datetime) -
 async def lock_orders(conn: Conn, orders: Collection[OrderKey]) -> tuple[dict[OrderKey, str], set[OrderKey]]:
     """Lock the orders' rows, made where missing; return the states of those that were there, and the new ones."""
     keys = sorted(orders)
-    merchants, ids = [merchant for merchant, _ in keys], [order_id for _, order_id in keys]
+    states = await _lock_known_orders(conn, keys)
+    missing = [key for key in keys if key not in states]
+    if not missing:
+        return states, set()
     rows = await conn.fetch(
         "INSERT INTO order_state (merchant, order_id) SELECT * FROM unnest($1::text[], $2::text[]) "
         "ON CONFLICT DO NOTHING RETURNING merchant, order_id",
-        merchants,
-        ids,
+        [merchant for merchant, _ in missing],
+        [order_id for _, order_id in missing],
     )
     fresh = {(row["merchant"], row["order_id"]) for row in rows}
-    if len(fresh) == len(keys):
-        return {}, fresh
+    made_by_another = [key for key in missing if key not in fresh]
+    if made_by_another:
+        states |= await _lock_known_orders(conn, made_by_another)
+    return states, fresh
+
+
+async def _lock_known_orders(conn: Conn, keys: Sequence[OrderKey]) -> dict[OrderKey, str]:
     rows = await conn.fetch(
         "SELECT o.merchant, o.order_id, o.state FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS u (m, i, n) "
         "JOIN order_state o ON o.merchant = u.m AND o.order_id = u.i ORDER BY u.n FOR UPDATE OF o",
-        merchants,
-        ids,
+        [merchant for merchant, _ in keys],
+        [order_id for _, order_id in keys],
     )
-    states = {(row["merchant"], row["order_id"]): row["state"] for row in rows}
-    return {key: state for key, state in states.items() if key not in fresh}, fresh
+    return {(row["merchant"], row["order_id"]): row["state"] for row in rows}
 
 
 async def save_orders(conn: Conn, states: Mapping[OrderKey, str]) -> None:
