@@ -17,8 +17,8 @@ import pytest
 import yaml
 
 from tests.mutants.arena import QUIETLY, ROOT, Arena, End, Told, files_of, run_afresh
-from tests.mutants.mutations import mutants_of
-from tests.mutants.rooms import TESTS
+from tests.mutants.mutations import Mutant, mutants_of
+from tests.mutants.rooms import POLICY, SCENARIOS, TESTS, WITHOUT_SCENARIOS
 
 T = TypeVar("T")
 
@@ -26,6 +26,7 @@ LEAST: Final = 90
 """Killed of 100."""
 THIRD_PARTY: Final = (hypothesis, pydantic, pytest, yaml)
 """Imported before the first fork, so that no fork has to."""
+LIVING: Final[tuple[End, ...]] = ("survived", "unreached")
 EXPLAINED: Final = ROOT / "docs" / "mutants.md"
 
 
@@ -40,10 +41,14 @@ class Tally:
 
     def tell(self, mutant: str, end: End) -> None:
         self.ends.setdefault(mutant.split(":", maxsplit=1)[0], Counter())[end] += 1
-        known = end in ("survived", "unreached") and without_line(mutant) in self.explained
-        if end in ("survived", "unreached") and not known:
+        known = end in LIVING and self.knows(mutant)
+        if end in LIVING and not known:
             self.survivors.append(mutant)
         print(f"{'known' if known else end:9} {mutant}", flush=True)
+
+    def knows(self, mutant: str) -> bool:
+        """Whether docs/mutants.md says why it survives."""
+        return without_line(mutant) in self.explained
 
     @property
     def late(self) -> bool:
@@ -76,14 +81,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if not tally.late:
                 arena.told(str(mutant), meet(arena, mutant))
 
-    def inside(told: Told) -> bool:
-        arena = Arena([one for one in picked if one.function], sources, told, lambda: tally.late, of_policies)
-        patterns = {pattern for file in files for pattern in TESTS[file]} | (
-            {"test_scenarios_pure.py"} if policies else set()
-        )
+    left: list[Mutant] = []
+    named: dict[str, list[Mutant]] = {}
+    for mutant in picked:
+        named.setdefault(str(mutant), []).append(mutant)
+
+    def near(told: Told) -> bool:
+        arena = Arena([one for one in picked if one.function], sources, told, lambda: tally.late)
+        patterns = {pattern for file in files for pattern in TESTS[file]}
         return pytest.main([*QUIETLY, *files_of(patterns)], plugins=[arena]) in (0, 5)
 
-    done = in_arena(inside, tally.tell)
+    def wide(told: Told) -> bool:
+        arena = Arena(left, sources, told, lambda: tally.late, of_policies)
+        patterns = {SCENARIOS, *(POLICY if policies else ())}
+        return pytest.main([*QUIETLY, *files_of(patterns)], plugins=[arena]) in (0, 5)
+
+    def sift(name: str, end: End) -> None:
+        mutant = named[name].pop(0)
+        if end in LIVING and mutant.file not in WITHOUT_SCENARIOS and not tally.knows(name):
+            left.append(mutant)
+        else:
+            tally.tell(name, end)
+
+    done = in_arena(near, sift)
+    if left or policies:
+        waiting = Counter(str(mutant) for mutant in left)
+
+        def last(name: str, end: End) -> None:
+            waiting[name] -= 1
+            tally.tell(name, end)
+
+        done = in_arena(wide, last) and done
+        for name in waiting.elements():  # no time was left for them
+            tally.tell(name, "survived")
     for mutant in picked:
         if not mutant.function and not tally.late:
             tally.tell(str(mutant), run_afresh(mutant, sources[mutant.file]))

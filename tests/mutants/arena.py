@@ -142,7 +142,7 @@ class Arena:
     sources: Mapping[str, str]
     told: Told
     late: Callable[[], bool]
-    others: Callable[["Arena"], None]
+    others: Callable[["Arena"], None] = lambda _: None
     """Called at the end, for mutants of another kind."""
     items: list[pytest.Item] = field(default_factory=list)
     seen: dict[str, Seen] = field(default_factory=dict)
