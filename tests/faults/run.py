@@ -79,9 +79,10 @@ class Run:
         work = Workload(self.seed, f"f{uuid.uuid4().hex[:8]}")
         self.lanes = sum(lane.topic == "decisions.v1" for lane in await stack.ends())
         nemesis = Nemesis(stack, wire, self.seed, self.points, self.services)
+        watcher = await _consumer(stack, self.lanes, ("decisions.v1", "notifications.v1", "refunds.v1"))
         until = time.monotonic() + self.seconds
         async with asyncio.TaskGroup() as group:
-            watching = group.create_task(self._watch(stack))
+            watching = group.create_task(self._watch(watcher))
             publishing = group.create_task(self._publish(stack, work, until))
             paying = group.create_task(self._pay(stack, until))
             streams = [self._torment(nemesis, work, n, until) for n in range(len(self.streams))]
@@ -139,15 +140,9 @@ class Run:
             await asyncio.sleep(max(0.0, WAVE_SECONDS - (time.monotonic() - began)))
         raise AssertionError("counting does not end")
 
-    async def _watch(self, stack: Stack) -> None:
+    async def _watch(self, consumer: AIOKafkaConsumer) -> None:
         """Note when claims are decided and their customers told, and each refund that a payment system would pay."""
-        topics = ("decisions.v1", "notifications.v1", "refunds.v1")
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=stack.kafka, auto_offset_reset="earliest", isolation_level="read_committed"
-        )
-        await consumer.start()
         try:
-            consumer.assign([TopicPartition(topic, lane) for topic in topics for lane in range(self.lanes)])
             while True:
                 with contextlib.suppress(KafkaError):
                     for batch in (await consumer.getmany(timeout_ms=100)).values():
@@ -173,12 +168,28 @@ class Run:
             await asyncio.sleep(1)
 
     async def _rest(self, stack: Stack) -> None:
-        try:
-            await stack.ready(self.patience)
-            await stack.quiet(self.patience)
-            await eventually(lambda: _told(stack), self.patience, every=1, why="all is published and told")
-        except (AssertionError, StackError) as error:
-            self.stuck.append(f"the stack did not come to rest: {error}")
+        until = time.monotonic() + self.patience
+        while True:
+            try:
+                await stack.ready(self.patience)
+                await stack.quiet(self.patience)
+                await eventually(lambda: _told(stack), self.patience, every=1, why="all is published and told")
+            except (KafkaError, OSError, TimeoutError, asyncpg.PostgresError) as error:
+                if time.monotonic() < until:  # a busy machine's servers may be slow to answer
+                    continue
+                self.stuck.append(f"the stack did not come to rest: {error!r}")
+            except (AssertionError, StackError) as error:
+                self.stuck.append(f"the stack did not come to rest: {error}")
+            return
+
+
+async def _consumer(stack: Stack, lanes: int, topics: Sequence[str]) -> AIOKafkaConsumer:
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=stack.kafka, auto_offset_reset="earliest", isolation_level="read_committed"
+    )
+    await consumer.start()
+    consumer.assign([TopicPartition(topic, lane) for topic in topics for lane in range(lanes)])
+    return consumer
 
 
 async def _told(stack: Stack) -> bool:
