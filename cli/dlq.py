@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from cli.databases import Databases, databases_of
-from cli.letters import Filter, Letter, State, drop, find, redrive
+from cli.letters import Filter, Letter, State, drop, find, redrive, tell_of_drops
 from cli.place import Kafka, kafka_of
 from cli.stack.errors import StackError
 from cli.terminal import DATA, Data, refusals
@@ -112,6 +112,7 @@ def drop_(
     by: Annotated[str, typer.Option(help="Who drops them.")] = "",
     dry_run: DryRun = False,
     database: Databases = None,
+    kafka: Kafka = None,
     data: Data = DATA,
 ) -> None:
     """Close dead letters for good. They stay in the database and on their topic, with who dropped them and why."""
@@ -121,7 +122,9 @@ def drop_(
         databases = databases_of(database, data)
         found = asyncio.run(find(databases, _chosen(ids, service, topic, fingerprint)))
         if not dry_run and found:
-            asyncio.run(drop(databases, found, by or getpass.getuser(), reason.strip()))
+            address, who = kafka_of(kafka, data), by or getpass.getuser()
+            asyncio.run(drop(databases, found, who, reason.strip()))
+            asyncio.run(tell_of_drops(address, found, who, reason.strip()))
     _count(found, "would be dropped" if dry_run else "dropped", dry_run=dry_run)
 
 

@@ -13,7 +13,7 @@ import ormsgpack
 from aiokafka import AIOKafkaProducer
 
 from cli.databases import connected
-from shared.bus.redrive import Redrive, marked
+from shared.bus.redrive import Redrive, drop_of, marked
 
 State = Literal["dead", "redriven", "dropped"]
 SEND_LIMIT = 60.0
@@ -91,21 +91,29 @@ async def find(databases: Mapping[str, str], wanted: Filter) -> list[Letter]:
 
 async def redrive(kafka: str, letters: Sequence[Letter]) -> None:
     """Put the letters back on their topics, key and headers as they were, marked for the service that refused them."""
+    await _send(kafka, [(letter, letter.value, marked(letter.headers, _mark(letter))) for letter in letters])
+
+
+def _mark(letter: Letter) -> Redrive:
+    return Redrive(letter.service, letter.lane, letter.offset, letter.attempts, letter.first_at)
+
+
+async def _send(kafka: str, records: Sequence[tuple[Letter, bytes | None, list[tuple[str, bytes]]]]) -> None:
     producer = AIOKafkaProducer(bootstrap_servers=kafka, acks="all", enable_idempotence=True, max_request_size=4 << 20)
     await producer.start()
     try:
         async with asyncio.timeout(SEND_LIMIT):
-            for letter in letters:
-                mark = Redrive(letter.service, letter.lane, letter.offset, letter.attempts, letter.first_at)
+            for letter, value, headers in records:
                 await producer.send_and_wait(
-                    letter.topic,
-                    letter.value,
-                    key=letter.key,
-                    partition=letter.lane,
-                    headers=marked(letter.headers, mark),
+                    letter.topic, value, key=letter.key, partition=letter.lane, headers=headers
                 )
     finally:
         await producer.stop()
+
+
+async def tell_of_drops(kafka: str, letters: Sequence[Letter], by: str, reason: str) -> None:
+    """Say on the letters' topics that they were dropped: the console reads it there."""
+    await _send(kafka, [(letter, None, drop_of(_mark(letter), by, reason)) for letter in letters])
 
 
 async def drop(databases: Mapping[str, str], letters: Sequence[Letter], by: str, reason: str) -> int:

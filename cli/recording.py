@@ -60,6 +60,7 @@ def record(kafka: str | None, files: Sequence[Path], topics: Sequence[str]) -> l
         seen = asyncio.run(all_of(kafka, topics, READ_LIMIT))
     else:
         raise StackError("there is nothing to read: name files, or a Kafka")
+    seen = [one for one in seen if redrive.DROP not in one.headers]
     found = list(once(of_seen(one) for one in sorted(seen, key=lambda one: (one.topic, one.partition, one.offset))))
     if not found:
         where = ", ".join(map(str, files)) or f"Kafka at {kafka}"

@@ -15,7 +15,7 @@ from services.console import errands, gauges, store
 from services.console.domain import fold, seen
 from services.console.facts import ClaimFacts
 from services.console.figures import TempoKey, change, counters, tempo, tempo_change
-from services.console.letters import Letter, read_letter
+from services.console.letters import Closing, Letter, read_closing, read_letter
 from services.console.store import ClaimKey, Entry
 from shared.bus import Record, Work
 from shared.bus.pipeline import INFRASTRUCTURE
@@ -48,6 +48,7 @@ class Batch:
     entries: list[Entry] = field(default_factory=list)
     events: list[tuple[ClaimKey, Record, Event]] = field(default_factory=list)
     letters: list[Letter] = field(default_factory=list)
+    closings: list[Closing] = field(default_factory=list)
     policies: dict[tuple[str, int, str], int] = field(default_factory=dict)
     unreadable: int = 0
 
@@ -55,6 +56,10 @@ class Batch:
         """Read one record. What intake will refuse is left to its dead letter."""
         if record.topic.endswith(".dlq"):
             self.letters.append(read_letter(record))
+            return
+        if record.redrive:
+            if (closing := read_closing(record)) is not None:
+                self.closings.append(closing)
             return
         try:
             event, source, event_id, traceparent = _open(record)
@@ -104,6 +109,7 @@ class Console:
     name = "console"
     topics = (*INPUT_TOPICS, *OUTPUT_TOPICS, *dlq_topics())
     foreign = frozenset((*INPUT_TOPICS, *dlq_topics()))
+    watches = True
 
     def __init__(self, background: Background | None = None, stuck_after: timedelta = gauges.STUCK_AFTER) -> None:
         self._background = background
@@ -173,6 +179,7 @@ class Console:
         await store.add_to_counters(work.conn, {name: n for name, n in sums.items() if n})
         await store.add_to_tempo(work.conn, {key: n for key, n in times.items() if n})
         await store.save_letters(work.conn, batch.letters)
+        await store.close_letters(work.conn, batch.letters, batch.closings)
         await store.save_policies(work.conn, batch.policies)
         if batch.unreadable:
             work.count("unreadable", batch.unreadable)

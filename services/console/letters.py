@@ -3,8 +3,10 @@
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
 
 from shared.bus import Record, redrive
+from shared.events.topics import dlq_topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,36 @@ def read_letter(record: Record) -> Letter:
         key=record.key,
         value=record.value,
         headers=tuple(original),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """A dead letter that went back to its topic or was dropped, by where the record lay that it was. `actor` and
+    `reason` are known of a drop alone."""
+
+    topic: str
+    origin_lane: int
+    origin_offset: int
+    what: Literal["redriven", "dropped"]
+    actor: str
+    reason: str
+    at_ms: int
+
+
+def read_closing(record: Record) -> Closing | None:
+    """Read a record that goes back to its topic, or says of one that it was dropped; None for a mark of nobody's."""
+    found = redrive.read(record.redrive)
+    if found is None:
+        return None
+    told = redrive.read_drop(record.headers)
+    return Closing(
+        dlq_topic(record.topic, found.service),
+        found.lane,
+        found.offset,
+        "redriven" if told is None else "dropped",
+        *(told or ("", "")),
+        at_ms=record.timestamp_ms,
     )
 
 

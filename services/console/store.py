@@ -8,13 +8,13 @@ import ormsgpack
 from services.console.domain import refunded, standing
 from services.console.facts import ClaimFacts
 from services.console.figures import TempoKey
-from services.console.letters import Letter
+from services.console.letters import Closing, Letter
 from shared.db import Conn
 
 ClaimKey = tuple[str, str]
 """Merchant and claim id."""
 
-READ_MODEL = ("entry", "claim", "counter", "tempo", "letter", "policy_seen", "unfolded")
+READ_MODEL = ("entry", "claim", "counter", "tempo", "letter", "closing", "policy_seen", "unfolded")
 """The tables that a rebuild empties."""
 
 _LOCK = 0x636F6E73  # one process folds at a time: claims may be spoken of on partitions that two processes own
@@ -216,6 +216,34 @@ async def save_letters(conn: Conn, letters: Sequence[Letter]) -> None:
             for letter in letters
         ],
     )
+
+
+async def close_letters(conn: Conn, letters: Sequence[Letter], closings: Sequence[Closing]) -> None:
+    """Note what became of dead letters outside of the console. A letter may be read after it was sent back: what is
+    known of it is kept, and looked up when it comes."""
+    if closings:
+        await conn.executemany(
+            "INSERT INTO closing VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
+            [
+                (c.topic, c.origin_lane, c.origin_offset, c.what, _text(c.actor), _text(c.reason), c.at_ms)
+                for c in closings
+            ],
+        )
+    named = (
+        *((c.topic, c.origin_lane, c.origin_offset) for c in closings),
+        *((x.topic, x.origin_lane, x.origin_offset) for x in letters),
+    )
+    places = [place for place in named if place[1] is not None and place[2] is not None]
+    if places:
+        await conn.execute(
+            "INSERT INTO resolution SELECT l.topic, l.lane, l.record_offset, c.what, c.actor, c.reason, "
+            "to_timestamp(c.at_ms / 1000.0) FROM unnest($1::text[], $2::int[], $3::bigint[]) AS u (t, l, o) "
+            "JOIN closing c ON (c.topic, c.origin_lane, c.origin_offset) = (u.t, u.l, u.o) "
+            "JOIN letter l ON (l.topic, l.origin_lane, l.origin_offset) = (u.t, u.l, u.o) ON CONFLICT DO NOTHING",
+            [topic for topic, _, _ in places],
+            [lane for _, lane, _ in places],
+            [offset for _, _, offset in places],
+        )
 
 
 async def save_policies(conn: Conn, seen: Mapping[tuple[str, int, str], int]) -> None:

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -51,6 +51,13 @@ class Service(Protocol):
         """Handle what has become due in the work's lanes."""
 
 
+@runtime_checkable
+class Watcher(Protocol):
+    """A service that sees other services' dead letters go back or be dropped, and takes none of them."""
+
+    watches: bool
+
+
 class GaveUp(Exception):  # noqa: N818 - the process ends with it
     """An infrastructure error that outlasted the limit: the supervisor starts the process again."""
 
@@ -68,6 +75,7 @@ class Pipeline:
         statement_limit: float = 30.0,
     ) -> None:
         self._service = service
+        self._watches = isinstance(service, Watcher) and service.watches
         self._pool = pool
         self._relay = relay
         self._retry_limit = retry_limit
@@ -270,7 +278,7 @@ class Pipeline:
                 continue
             positions[at] = record.offset + 1
             if record.redrive and (mark := redrive.read(record.redrive)):
-                if mark.service == self._service.name:
+                if mark.service == self._service.name or self._watches:
                     fresh.append(record)
                 continue
             if record.topic not in self._service.foreign:
@@ -285,20 +293,23 @@ class Pipeline:
         return fresh, positions, marks
 
     async def _without_repeated_redrives(self, conn: Conn, fresh: list[Record], now: datetime) -> list[Record]:
-        """Keep of the redriven records those whose dead letter is still open, each once."""
+        """Keep of the redriven records those whose dead letter is still open, each once; drop what is to be dropped."""
         letters = {
             record: (record.topic, mark.lane, mark.offset)
             for record in fresh
-            if record.redrive and (mark := redrive.read(record.redrive))
+            if record.redrive and (mark := redrive.read(record.redrive)) and mark.service == self._service.name
         }
         if not letters:
             return fresh
-        still_open = await store.take_redriven(conn, list(letters.values()), now)
+        drops = {record: told for record in letters if (told := redrive.read_drop(record.headers)) is not None}
+        back = [letter for record, letter in letters.items() if record not in drops]
+        still_open = await store.take_redriven(conn, back, now)
+        await store.drop_letters(conn, [(*letters[record], *told) for record, told in drops.items()], now)
         kept: list[Record] = []
         for record in fresh:
             letter = letters.get(record)
-            if letter is not None and letter not in still_open:
-                metrics.EVENTS.labels(self._service.name, "repeated").inc()
+            if letter is not None and (record in drops or letter not in still_open):
+                metrics.EVENTS.labels(self._service.name, "dropped" if record in drops else "repeated").inc()
                 continue
             still_open.discard(letter or ("", 0, 0))
             kept.append(record)

@@ -2,9 +2,11 @@
 
 Only the service that had refused the record takes it up again, past its inbox (which has moved on), and only once: its
 row in `dead_letter` goes from dead to redriven in the transaction that applies it. Other readers of the topic pass over
-it.
+it. A drop goes the same way, as a record without a value and with a second header: the service's row says who dropped
+it and why, and the console, which watches the topics, knows of both.
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +14,7 @@ from datetime import UTC, datetime
 from shared.bus.outbox import Headers
 
 HEADER = "makegood_redrive"
+DROP = "makegood_drop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,25 @@ def marked(headers: Iterable[tuple[str, bytes]], redrive: Redrive) -> Headers:
 
 def original(headers: Iterable[tuple[str, bytes]]) -> Headers:
     """The headers without an earlier mark."""
-    return [(name, value) for name, value in headers if name != HEADER]
+    return [(name, value) for name, value in headers if name not in (HEADER, DROP)]
+
+
+def drop_of(redrive: Redrive, by: str, reason: str) -> Headers:
+    """The headers of a record that drops a dead letter."""
+    told = json.dumps({"by": by, "reason": reason}, ensure_ascii=False)
+    return [redrive.header(), (DROP, told.encode("utf-8", "replace"))]
+
+
+def read_drop(headers: Iterable[tuple[str, bytes]]) -> tuple[str, str] | None:
+    """Who drops a dead letter and why; None for a record that does not."""
+    for name, value in headers:
+        if name == DROP:
+            try:
+                told = json.loads(value)
+                return str(told["by"]), str(told["reason"])
+            except (ValueError, TypeError, KeyError):
+                return "", ""
+    return None
 
 
 def before_burial(headers: Sequence[tuple[str, bytes]]) -> Headers:

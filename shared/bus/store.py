@@ -164,6 +164,15 @@ async def take_redriven(conn: Conn, records: Sequence[tuple[str, int, int]], at:
     return {(r["topic"], r["lane"], r["record_offset"]) for r in rows}
 
 
+async def drop_letters(conn: Conn, letters: Sequence[tuple[str, int, int, str, str]], at: datetime) -> None:
+    """Close dead letters (topic, lane, offset, by whom, why) for good, where they are open."""
+    await conn.executemany(
+        "UPDATE dead_letter SET state = 'dropped', closed_at = $6, closed_by = $4, closed_reason = $5 "
+        "WHERE (topic, lane, record_offset) = ($1, $2, $3) AND state = 'dead'",
+        [(*place, by.replace("\0", "␀"), why.replace("\0", "␀"), at) for *place, by, why in letters],
+    )
+
+
 async def unpublished(conn: Conn, lane: int, after: int, limit: int) -> list[OutboxRow]:
     """Read a lane's outbox rows past a number, in order."""
     rows = await conn.fetch(

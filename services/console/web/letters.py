@@ -1,5 +1,6 @@
 """Dead letters: grouped by fingerprint, shown escaped, redriven after a dry run, or dropped with a reason."""
 
+import re
 from typing import Annotated
 
 from fastapi import APIRouter, Form, HTTPException, Query, Request
@@ -13,12 +14,14 @@ from services.console.queries import LetterGroup, Resolution
 from services.console.web import formats
 from services.console.web.desk import Anybody, Checked, Staff, TheDesk, answer, both, wants_json
 from shared import clock
-from shared.bus.redrive import marked
+from shared.bus.redrive import drop_of, marked
 from shared.events import BadEvent
 from shared.events.envelope import open_input
 from shared.events.topics import INPUT_TOPICS
 
 router = APIRouter(tags=["dead letters"])
+
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|[^\s'\"]+@[^\s'\"]+")
 
 AT_ONCE = 500
 """Most letters that one redrive or drop takes."""
@@ -82,10 +85,14 @@ Reason = Annotated[str, Form(min_length=1, max_length=2000)]
 
 
 @router.get("/dead-letters", response_model=None, responses=both(LettersPage))
-async def letters_page(request: Request, desk: TheDesk, _: Anybody, all: Annotated[bool, Query()] = False) -> Response:
+async def letters_page(
+    request: Request, desk: TheDesk, session: Anybody, all: Annotated[bool, Query()] = False
+) -> Response:
     """By kind of fault: those that are open, or all."""
     async with desk.pool.acquire(timeout=5) as conn:
         groups = await queries.letter_groups(conn, only_open=not all)
+    if not session.may("staff"):
+        groups = [group.model_copy(update={"reason": without_values(group.reason)}) for group in groups]
     return answer(request, "letters.html", LettersPage(all=all, groups=groups))
 
 
@@ -157,19 +164,23 @@ async def drop(request: Request, desk: TheDesk, session: Staff, fingerprint: str
     """Lay the open letters of a kind aside, with a reason. They stay in the topic and in the list of all."""
     if not reason.strip():
         raise HTTPException(422, "reason")
-    async with desk.pool.acquire(timeout=5) as conn, conn.transaction():
-        found = [
-            letter for letter, _ in await queries.letters(conn, fingerprint, only_open=True, limit=AT_ONCE, lock=True)
-        ]
-        await queries.resolve(conn, found, "dropped", session.name, reason.strip(), clock.now())
+    why = reason.strip()
+    async with doing(desk.pool) as deed:
+        open_ones = await queries.letters(deed.conn, fingerprint, only_open=True, limit=AT_ONCE, lock=True)
+        found = [letter for letter, _ in open_ones]
+        for letter in found:
+            if (to := mark(letter)) is not None:  # the service that refused it closes its own row
+                headers = drop_of(to, session.name, why)
+                await deed.emit_raw(letter.origin_topic, to.lane, key=letter.key, value=None, headers=headers)
+        await queries.resolve(deed.conn, found, "dropped", session.name, why, deed.now)
         await queries.note(
-            conn,
-            clock.now(),
+            deed.conn,
+            deed.now,
             session.name,
             session.role,
             "drop",
             subject=fingerprint,
-            detail={"letters": str(len(found)), "reason": reason.strip()},
+            detail={"letters": str(len(found)), "reason": why},
         )
     return _done(request, len(found), fingerprint)
 
@@ -194,6 +205,11 @@ def judge(fingerprint: str, found: list[Letter]) -> DryRun:
     )
 
 
+def without_values(reason: str) -> str:
+    """A reason without what it quotes of the record."""
+    return _QUOTED.sub("•••••", reason)
+
+
 def _shown(letter: Letter, resolution: Resolution | None, *, contents: bool) -> LetterShown:
     headers = [(formats.visible(name), formats.visible(value or b"")) for name, value in letter.headers]
     return LetterShown(
@@ -204,7 +220,7 @@ def _shown(letter: Letter, resolution: Resolution | None, *, contents: bool) -> 
         origin_partition=letter.origin_lane,
         origin_offset=letter.origin_offset,
         attempts=letter.attempts,
-        reason=formats.visible(letter.reason),
+        reason=formats.visible(letter.reason if contents else without_values(letter.reason)),
         key=None if letter.key is None else formats.visible(letter.key),
         value=formats.visible(letter.value[:100_000]) if contents and letter.value is not None else None,
         headers=headers if contents else None,
