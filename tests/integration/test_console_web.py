@@ -3,13 +3,17 @@
 import asyncio
 import json
 import re
+import sys
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
+from services.console.backtests import Backtests
 from services.console.web.desk import checked
 from services.console.web.wording import wording
 from shared.bus.redrive import HEADER, read
@@ -18,6 +22,7 @@ from shared.events.envelope import open_data
 from tests.conftest import MakeDatabase
 from tests.console_desk import PASSWORD, Console1, console
 from tests.console_samples import day
+from tests.stack import eventually
 
 PACKAGES = ["shared.bus", "services.console"]
 REVIEW = {"merchant": "gejet-mall", "claim_id": "C-5", "verdict": "refund", "currency": "IRR", "reason": "as agreed"}
@@ -280,7 +285,7 @@ async def test_what_people_wrote_and_what_letters_quote_is_not_for_viewers(desk:
         assert "IRT" not in groups.text
 
 
-OURS = {"makegood", "openapi", "english", "tiếng", "việt"}
+OURS = {"makegood", "openapi", "asyncapi", "web"}
 """Names that are the same in every language."""
 
 
@@ -451,3 +456,81 @@ async def test_the_contract_can_be_browsed_and_nothing_can_be_sent_from_there(de
         assert (await viewer.get("/contract/claim.lost.v1")).status_code == 404
         assert (await viewer.get("/contract/asyncapi.yaml")).text.startswith("asyncapi: 3.")
     assert not [r for r in routes(desk.app) if r.path.startswith("/contract") and r.methods != {"GET"}]
+
+
+WAITS = """
+import pathlib, sys, time
+go = pathlib.Path(sys.argv[1])
+for _ in range(3000):
+    if go.exists():
+        break
+    time.sleep(0.01)
+print(go.read_text())
+sys.exit(3 if go.read_text().startswith("no") else 0)
+"""
+SUM = {"claims": 3, "changed": 1, "before": "100", "after": "90", "difference": "-10"}
+RESULT = {
+    "currency": "IRR",
+    "total": SUM,
+    "changes": [SUM | {"from": "refund", "to": "refund, less"}],
+    "by_reason": [SUM | {"reason": "withdrawal"}],
+    "changed": [
+        {
+            "claim_id": "C-6",
+            "reason": "withdrawal",
+            "from": {"outcome": "refund"},
+            "to": {"outcome": "awaiting return"},
+            "difference": "-10",
+        }
+    ],
+}
+
+
+async def test_a_backtest_runs_once_at_a_time_and_its_result_stays(desk: Console1, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    desk.desk.backtests = Backtests(desk.pool, "nowhere:1", (sys.executable, "-c", WAITS, str(go)))
+    path = "/policies/gejet-mall/1/backtest"
+
+    async with desk.browser("viewer") as viewer, desk.browser("staff") as staff:
+
+        async def ended() -> dict[str, Any]:
+            found: dict[str, Any] = json.loads((await viewer.get(path, as_json=True)).text)["backtest"]
+            return found if found["ended_at"] else {}
+
+        assert json.loads((await viewer.get(path, as_json=True)).text) == {"backtest": None}
+        assert (await viewer.post(path, {"days": "30"})).status_code == 403
+        assert (await staff.post("/policies/gejet-mall/99/backtest", {"days": "30"})).status_code == 404
+        assert (await staff.post(path, {"days": "30"})).status_code == 202
+        assert (await staff.post("/policies/hakago/1/backtest", {"days": "0"})).status_code == 409
+        assert "Running for" in (await viewer.get("/policies/gejet-mall/1")).text
+        go.write_text(json.dumps(RESULT))
+        found = (await eventually(ended, 30))["found"]
+        assert found["moved"][0]["after_end"] == "awaiting return"
+        page = (await viewer.get("/policies/gejet-mall/1")).text
+        assert "refund, less" in page
+        assert "would have ended otherwise" in page
+        go.write_text("no topics")
+        assert (await staff.post(path, {"days": "0"})).status_code == 202
+        assert "ended with 3" in (await eventually(ended, 30))["problem"]
+    assert [action for _, action, _ in await desk.audit()].count("backtest") == 2
+
+
+async def test_a_backtest_that_was_cut_off_is_closed_and_one_that_takes_too_long_is_ended(
+    desk: Console1, tmp_path: Path
+) -> None:
+    tests = Backtests(
+        desk.pool, "nowhere:1", (sys.executable, "-c", WAITS, str(tmp_path / "never")), timedelta(milliseconds=50)
+    )
+
+    async def problem() -> str:
+        last = await tests.latest("gejet-mall", 1)
+        assert last is not None
+        return last.problem or ""
+
+    await tests.begin(tmp_path, "gejet-mall", 1, "d", None, "staff")
+    assert await eventually(problem, 30) == "took longer than 0:00:00.050000"
+    await desk.pool.execute(
+        "INSERT INTO backtest (merchant, version, digest, actor, begun_at) VALUES ('gejet-mall', 1, 'd', 'x', now())"
+    )
+    await tests.recover()
+    assert await problem() == "interrupted"

@@ -22,6 +22,7 @@ ACTIONS = (
     "raw_unmasked",
     "dead_letters_read",
     "csv",
+    "backtest",
     "sign_in",
     "sign_in_failed",
     "sign_out",

@@ -18,6 +18,7 @@ from markupsafe import Markup, escape
 from pydantic import BaseModel
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from services.console.backtests import Backtests
 from services.console.settings import ConsoleSettings
 from services.console.watch import Watch
 from services.console.web import formats
@@ -43,6 +44,7 @@ class Desk:
     watch: Watch
     shelf: Shelf | None
     zone: ZoneInfo
+    backtests: Backtests
     attempts: Attempts = field(default_factory=Attempts)
     listeners: int = 0
     figures: dict[str, tuple[datetime, Markup, Markup]] = field(default_factory=dict)

@@ -4,6 +4,7 @@ without a session."""
 from datetime import timedelta
 from urllib.parse import quote, urlsplit
 
+import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -12,6 +13,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from services.console.web import sessions
 from services.console.web.desk import Desk
 from shared import clock
+from shared.bus.pipeline import INFRASTRUCTURE
+
+log = structlog.get_logger(__name__)
 
 SESSION_COOKIE = "makegood_session"
 OPEN_PATHS = ("/sign-in", "/static/")
@@ -54,7 +58,11 @@ class Gate:
             scope = {**scope, "path": path.removesuffix(".json"), "raw_path": None}
         prefers = headers.get("accept", "")
         scope["makegood.json"] = as_json or ("application/json" in prefers and "text/html" not in prefers)
-        refused = await self._check(scope, headers)
+        try:
+            refused = await self._check(scope, headers)
+        except (TimeoutError, *INFRASTRUCTURE) as error:
+            log.warning("session_not_looked_up", error=repr(error))
+            refused = JSONResponse({"error": "not now, try again"}, 503, {"retry-after": "2"})
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -1,14 +1,21 @@
-"""Policies: versions, clauses in both languages, the register of open points, the rules with their worked examples."""
+"""Policies: versions, clauses in both languages, the register of open points, the rules with their worked examples, and
+what a version would have done to the recorded claims."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import quote
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, Form, HTTPException, Request
 from pydantic import BaseModel
-from starlette.responses import Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from services.console import queries
-from services.console.web.desk import Anybody, TheDesk, answer, both
+from services.console.backtests import Backtest, Busy
+from services.console.web.desk import Anybody, Checked, Staff, TheDesk, answer, both, wants_json
+from shared import clock
 from shared.policy.book import PolicyBook
+from shared.policy.load import POLICIES
 from shared.policy.model import Entry, Policy, Wording
 from shared.policy.trial import try_examples
 
@@ -69,6 +76,13 @@ class PolicyPage(BaseModel):
     clauses: dict[str, Wording]
     open_points: dict[str, Entry]
     rules: list[RuleShown]
+    backtest: Backtest | None = None
+
+
+class BacktestPage(BaseModel):
+    """The last backtest of a version, or null."""
+
+    backtest: Backtest | None
 
 
 @router.get("/policies", response_model=None, responses=both(PoliciesPage))
@@ -82,11 +96,60 @@ async def policies_page(request: Request, desk: TheDesk, _: Anybody) -> Response
 
 @router.get("/policies/{merchant}/{version}", response_model=None, responses=both(PolicyPage))
 async def policy_page(request: Request, desk: TheDesk, _: Anybody, merchant: str, version: int) -> Response:
-    """One version: every clause, open point, rule and worked example."""
+    """One version: every clause, open point, rule and worked example, and its last backtest."""
     policy = desk.book.version(merchant, version)
     if policy is None:
         raise HTTPException(404)
-    return answer(request, "policy.html", shown(policy))
+    last = await desk.backtests.latest(merchant, version)
+    page = shown(policy).model_copy(update={"backtest": last})
+    return answer(request, "policy.html", page, {"test": last, "of": policy})
+
+
+@router.get("/policies/{merchant}/{version}/backtest", response_model=None, responses=both(BacktestPage))
+async def backtest_page(request: Request, desk: TheDesk, _: Anybody, merchant: str, version: int) -> Response:
+    """The last backtest of a version: what it would have done to the claims that are recorded."""
+    policy = desk.book.version(merchant, version)
+    if policy is None:
+        raise HTTPException(404)
+    last = await desk.backtests.latest(merchant, version)
+    return answer(request, "_backtest.html", BacktestPage(backtest=last), {"test": last, "of": policy})
+
+
+@router.post(
+    "/policies/{merchant}/{version}/backtest", response_model=None, responses=both(BacktestPage), dependencies=[Checked]
+)
+async def begin_backtest(
+    request: Request,
+    desk: TheDesk,
+    session: Staff,
+    merchant: str,
+    version: int,
+    days: Annotated[int, Form(ge=0, le=3650)] = 30,
+) -> Response:
+    """Try a version on the recorded claims of the last `days` days (0: on all), in the background; one at a time."""
+    policy = desk.book.version(merchant, version)
+    file = policy_file(desk.settings.policies or POLICIES, merchant, version)
+    if policy is None or file is None:
+        raise HTTPException(404)
+    now = clock.now()
+    since = now - timedelta(days=days) if days else None
+    try:
+        await desk.backtests.begin(file, merchant, version, policy.digest, since, session.name)
+    except Busy:
+        raise HTTPException(409, "busy") from None
+    async with desk.pool.acquire(timeout=5) as conn:
+        said = {"policy": f"{merchant}@{version}", "days": str(days)}
+        await queries.note(conn, now, session.name, session.role, "backtest", merchant=merchant, detail=said)
+    if wants_json(request):
+        last = await desk.backtests.latest(merchant, version)
+        return JSONResponse(BacktestPage(backtest=last).model_dump(mode="json"), 202)
+    return RedirectResponse(f"/policies/{quote(merchant, safe='')}/{version}#backtest", 303)
+
+
+def policy_file(folder: Path, merchant: str, version: int) -> Path | None:
+    """The file of a version, if it is where it belongs."""
+    file = folder / merchant / f"v{version}.yaml"
+    return file if file.parent.parent == folder and file.is_file() else None
 
 
 def versions(book: PolicyBook, seen: list[tuple[str, int, str, int]]) -> list[VersionShown]:

@@ -17,6 +17,7 @@ from starlette.middleware.sessions import SessionMiddleware
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
+from services.console.backtests import Backtests
 from services.console.mailbox import Mailbox
 from services.console.settings import ConsoleSettings
 from services.console.watch import Watch
@@ -104,6 +105,7 @@ async def serve(settings: ConsoleSettings, stop: asyncio.Event) -> None:
     pool = await connect(settings.database, WEB_CONNECTIONS, application=f"console-web-{settings.replica}")
     try:
         desk = await asyncio.to_thread(open_desk, settings, pool)
+        await desk.backtests.recover()
         watching = asyncio.create_task(desk.watch.run(stop))
         config = uvicorn.Config(
             make_app(desk),
@@ -121,6 +123,7 @@ async def serve(settings: ConsoleSettings, stop: asyncio.Event) -> None:
         server.should_exit = True
         await serving
         stop.set()
+        await desk.backtests.close()
         await watching
     finally:
         listener.close()
@@ -137,7 +140,7 @@ def open_desk(settings: ConsoleSettings, pool: Pool, shelf: Shelf | None = None)
     health = {name.strip(): address.strip().rstrip("/") for name, _, address in pairs}
     watch = Watch(pool, settings.kafka, health, settings.console_stuck_seconds)
     zone = ZoneInfo(settings.console_time_zone)
-    return Desk(settings, pool, users, watch, shelf or open_shelf(), zone)
+    return Desk(settings, pool, users, watch, shelf or open_shelf(), zone, Backtests(pool, settings.kafka))
 
 
 def open_shelf() -> Shelf | None:
