@@ -33,6 +33,7 @@ COMMANDS: dict[str, Entry] = {
         "cli.doctor:doctor", "Check this machine and the stack; say what to do about what is wrong.", STACK
     ),
     "clock": Entry("cli.clock:app", "Set the stack's clock forward, so that deadlines fall due.", STACK),
+    "recover": Entry("cli.recover:recover", "Bring a service's database forward that is older than Kafka.", STACK),
     "topics": Entry("cli.topics:app", "Create the topics, or show where a broker's differ.", STACK),
     "demo": Entry("cli.demo:demo", "Run a sample day of both merchants, and check every claim's end.", EVENTS),
     "publish": Entry(

@@ -1,0 +1,153 @@
+"""Service databases restored older than Kafka, and lost: `claims recover` brings them to where Kafka knows they were,
+and what is done from then on is done once."""
+
+import signal
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import asyncpg
+
+from tests.conftest import MakeStack
+from tests.faults.checker import judge
+from tests.faults.evidence import Said, gather
+from tests.faults.run import _told as told
+from tests.faults.workload import Workload, settlement
+from tests.stack import Message, Stack, eventually
+
+CLAIMS = str(Path(sys.executable).with_name("claims"))
+SERVICES = ("intake", "eligibility", "refund-calculation", "notification")
+
+
+class Pipeline:
+    """A running pipeline with its workload, its payment system, and an administrator's hand on its databases."""
+
+    def __init__(self, stack: Stack, seed: int) -> None:
+        self.stack = stack
+        self.work = Workload(seed, f"r{uuid.uuid4().hex[:8]}")
+        self.paid: set[str] = set()
+        self.waves: list[list[Message]] = []
+
+    async def wave(self) -> None:
+        """Publish the next wave."""
+        self.waves.append(self.work.wave(len(self.waves)))
+        await self.stack.publish(self.waves[-1])
+
+    async def rest(self) -> None:
+        """Come to rest, every refund settled."""
+        for _ in range(2):
+            await self.stack.ready()
+            await self.stack.quiet(90)
+            await eventually(lambda: told(self.stack), 90, every=0.3, why="all is published and told")
+            await self._pay()
+
+    async def _pay(self) -> None:
+        found = await gather(self.stack)
+        new = {one.data["refund_id"]: one.data for one in found.topics["refunds.v1"]}
+        await self.stack.publish(settlement(data) for refund, data in new.items() if refund not in self.paid)
+        self.paid |= new.keys()
+
+    async def judge(self) -> None:
+        """Nothing is lost, nothing happened twice."""
+        found = await gather(self.stack)
+        found.said = [Said(0, 0, "begun", key) for key in found.mails]
+        verdict = judge(found, self.work)
+        assert verdict.wrong == []
+
+    async def back_up(self, service: str) -> None:
+        """Copy a service's database while its process is dead."""
+        await self.stack.hold(service, how=signal.SIGKILL)
+        await self.admin(
+            f'CREATE DATABASE "{name_of(service)}_backup" TEMPLATE "{name_of(service)}" STRATEGY file_copy'
+        )
+        await self.stack.release(service)
+
+    async def restore(self, service: str, *, lose: bool = False) -> None:
+        """Put the copy in the database's place; with `lose` an empty one. The process stays down."""
+        await self.stack.hold(service)
+        name = name_of(service)
+        await self.admin(
+            f'DROP DATABASE "{name}" WITH (FORCE)',
+            f'CREATE DATABASE "{name}" OWNER "{name}"'
+            + ("" if lose else f' TEMPLATE "{name}_backup" STRATEGY file_copy'),
+        )
+
+    async def admin(self, *statements: str) -> None:
+        """As the server's administrator."""
+        conn = await asyncpg.connect(self.stack.postgres, timeout=15)
+        try:
+            for statement in statements:
+                await conn.execute(statement)
+        finally:
+            await conn.close()
+
+    async def rows(self, service: str) -> dict[str, object]:
+        """A digest of each table of a service but of whose lanes are whose, to see that nothing has changed."""
+        conn = await asyncpg.connect(self.stack.dsn(service), timeout=15)
+        try:
+            tables = [r[0] for r in await conn.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
+            return {
+                table: await conn.fetchval(f"SELECT md5(string_agg(t::text, '' ORDER BY t::text)) FROM {table} t")
+                for table in tables
+                if table not in ("lane", "sweep", "migration")
+            }
+        finally:
+            await conn.close()
+
+    def recover(self, service: str, *options: str, status: int = 0) -> str:
+        command = [CLAIMS, "recover", service, *options, "--data", str(self.stack.plan.data.root)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+
+def name_of(service: str) -> str:
+    """The name of a service's database."""
+    return service.replace("-", "_")
+
+
+async def refusing(pipeline: Pipeline, service: str) -> None:
+    log = pipeline.stack.logs / f"{service}-1.log"
+    before = log.read_text().count("the database is older than Kafka")
+    await eventually(
+        lambda: log.read_text().count("the database is older than Kafka") > before, 60, why=f"{service} refuses to work"
+    )
+
+
+async def test_restored_and_lost_databases_are_brought_forward(make_stack: MakeStack) -> None:
+    pipeline = Pipeline(make_stack(), seed=5)
+    await pipeline.wave()
+    await pipeline.rest()
+    await pipeline.wave()
+    for service in SERVICES:  # in the middle of the work, each at another moment
+        await pipeline.back_up(service)
+    await pipeline.wave()
+    await pipeline.rest()
+    for number, service in enumerate(SERVICES):
+        await pipeline.restore(service)
+        before = await pipeline.rows(service)
+        assert "dry run" in pipeline.recover(service, "--dry-run")
+        assert await pipeline.rows(service) == before
+        if number % 2:
+            await pipeline.stack.release(service)
+            await refusing(pipeline, service)
+        told_of = pipeline.recover(service)
+        assert "done: the service can start" in told_of
+        if not number % 2:
+            await pipeline.stack.release(service)
+        await pipeline.stack.ready()
+        assert "nothing to do" in pipeline.recover(service)
+    await pipeline.wave()
+    await pipeline.stack.publish(pipeline.waves[1])
+    await pipeline.rest()
+    await pipeline.judge()
+
+    for service in SERVICES:
+        await pipeline.restore(service, lose=True)
+        assert "done: the service can start" in pipeline.recover(service)
+        await pipeline.stack.release(service)
+        await pipeline.stack.ready()
+    await pipeline.wave()
+    await pipeline.rest()
+    await pipeline.judge()
