@@ -58,6 +58,8 @@ class Host(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not 
             session_timeout_ms=settings.session_timeout_ms,
             heartbeat_interval_ms=max(500, settings.session_timeout_ms // 5),
             max_poll_interval_ms=300_000,
+            # While a fetch waits at the broker, partitions that were being worked on are not asked for.
+            fetch_max_wait_ms=100,
             batch_timeout_ms=settings.poll_ms,
             max_records=settings.batch_records,
             listener=self,
@@ -180,7 +182,7 @@ class Host(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not 
                 self._committed.update(new)
         except (KafkaError, OSError, TimeoutError) as error:
             log.info("positions_not_committed_to_kafka", error=repr(error))
-        self._measure_lag(positions)
+        await self._measure_lag(positions)
 
     def _published_positions(self, lane: Lane) -> dict[str, int]:
         """A lane's positions where all its events are published; else those of an earlier look, once they are."""
@@ -194,7 +196,7 @@ class Host(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not 
         self._unpublished[lane.number] = (lane.emitted, dict(lane.positions))
         return positions
 
-    def _measure_lag(self, positions: dict[TopicPartition, int]) -> None:
+    async def _measure_lag(self, positions: dict[TopicPartition, int]) -> None:
         consumer = self.subscriber.consumer
         if consumer is None:
             return
@@ -202,10 +204,21 @@ class Host(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not 
         for tp, position in positions.items():
             end = consumer.highwater(tp) if tp in consumer.assignment() else None
             behind = max(0, (end or position) - position)
-            # A topic written in transactions ends in a marker that nobody reads.
-            lag[tp.topic] += 0 if behind == 1 and tp.topic == REFUNDS else behind
+            if behind and tp.topic == REFUNDS and await self._read_to(tp, end or 0):
+                behind = 0
+            lag[tp.topic] += behind
         for topic, records in lag.items():
             metrics.LAG_RECORDS.labels(self._service.name, topic).set(records)
+
+    async def _read_to(self, tp: TopicPartition, end: int) -> bool:
+        """Whether the consumer has passed over what is left: a topic written in transactions ends in markers, or in
+        records of an aborted one, that nobody is given."""
+        consumer = self.subscriber.consumer
+        try:
+            async with asyncio.timeout(1):
+                return consumer is not None and await consumer.position(tp) >= end
+        except (KafkaError, TimeoutError):
+            return False
 
     def _fail(self, error: GaveUp | DatabaseOlder) -> None:
         self.failure = error
