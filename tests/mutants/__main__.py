@@ -18,7 +18,7 @@ import yaml
 
 from tests.mutants.arena import QUIETLY, ROOT, Arena, End, Told, files_of, run_afresh
 from tests.mutants.mutations import Mutant, mutants_of
-from tests.mutants.rooms import POLICY, SCENARIOS, TESTS, WITHOUT_SCENARIOS
+from tests.mutants.rooms import POLICY, TESTS, WIDE, WITHOUT_SCENARIOS
 
 T = TypeVar("T")
 
@@ -88,13 +88,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def near(told: Told) -> bool:
         arena = Arena([one for one in picked if one.function], sources, told, lambda: tally.late)
-        patterns = {pattern for file in files for pattern in TESTS[file]}
-        return pytest.main([*QUIETLY, *files_of(patterns)], plugins=[arena]) in (0, 5)
+        tests = set(files_of(pattern for file in files for pattern in TESTS[file])) - set(files_of(WIDE))
+        return pytest.main([*QUIETLY, *sorted(tests)], plugins=[arena]) in (0, 5)
 
     def wide(told: Told) -> bool:
         arena = Arena(left, sources, told, lambda: tally.late, of_policies)
-        patterns = {SCENARIOS, *(POLICY if policies else ())}
-        return pytest.main([*QUIETLY, *files_of(patterns)], plugins=[arena]) in (0, 5)
+        tests = files_of({*WIDE, *(POLICY if policies else ())})
+        return pytest.main([*QUIETLY, *tests], plugins=[arena]) in (0, 5)
 
     def sift(name: str, end: End) -> None:
         mutant = named[name].pop(0)

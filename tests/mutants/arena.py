@@ -30,7 +30,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 UNIT: Final = ROOT / "tests" / "unit"
 LONGEST_TEST: Final = 4.0
 """Seconds of CPU; tests that take longer do not run against mutants."""
-LONGEST_LOOK: Final = 12.0
+LONGEST_LOOK: Final = 6.0
 """Seconds of CPU after which a mutant that no test has noticed counts as survived, though some tests are left."""
 LONGEST_RUN: Final = 120
 """Seconds of CPU after which a mutant that still runs counts as killed: it does not come to an end."""
