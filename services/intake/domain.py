@@ -195,7 +195,7 @@ def _submit(turn: _Turn, claim: ClaimSubmitted) -> None:
     if order is not None:
         _consider(turn, claim, order, turn.arrival)
         return
-    if turn.arrival.name in turn.order.refused:
+    if turn.arrival.name and turn.arrival.name in (*turn.order.refused, *(a.name for a in turn.waiting.values())):
         turn.count("duplicate")
         return
     if errors := _taken_id(turn.owners.get(claim.claim_id), claim):

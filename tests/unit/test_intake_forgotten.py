@@ -49,10 +49,10 @@ def test_a_claim_that_waited_in_vain_is_not_refused_again() -> None:
     assert door.wait(WAIT) == []
 
 
-def test_of_a_claim_parked_twice_one_is_admitted() -> None:
+def test_a_claim_that_is_parked_is_not_parked_again() -> None:
     door = Door()
     door.send(claim(), "e-claim")
-    forgetful(door).send(claim(), "e-claim")
+    assert forgetful(door).send(claim(), "e-claim") == ["duplicate"]
     told = door.send(order(), "e-order")
     assert sum("admitted" in one for one in told) == 1
     assert not any("refused" in one for one in told)
