@@ -1,31 +1,21 @@
-"""One claim's trace over a running pipeline, from the event that came in to the refund instruction and the mail."""
+"""What a running pipeline tells of itself: every metric that is asked for, and a claim's trace from the event that came
+in to the refund instruction and the mail."""
 
 import secrets
+import urllib.request
 from collections.abc import Iterator
 
-import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from tests.collector import Collector, Seen
+from tests.operations import asked, defined
 from tests.stack import Message, Received, Stack, event, eventually
 
 PLACED = "2026-11-01T09:00:00+03:30"
 
 
-@pytest.fixture(scope="module")
-def collector() -> Iterator[Collector]:
-    with Collector() as collector:
-        yield collector
-
-
-@pytest.fixture(scope="module")
-def traced(collector: Collector, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A pipeline that tells its spans to the collector."""
-    stack = Stack(tmp_path_factory.mktemp("traced"), env={"MAKEGOOD_OTLP": collector.address})
-    yield stack
-    stack.close()
-
-
-def order(run: str, traceparent: str = "") -> Message:
+def order(run: str, traceparent: str = "", email: str | None = None) -> Message:
     return event(
         "order.placed.v1",
         {
@@ -33,7 +23,7 @@ def order(run: str, traceparent: str = "") -> Message:
             "order_id": f"{run}-o",
             "placed_at": PLACED,
             "currency": "IRR",
-            "customer": {"customer_id": "k", "locale": "fa-IR", "email": f"{run}@example.com"},
+            "customer": {"customer_id": "k", "locale": "fa-IR", "email": email or f"{run}@example.com"},
             "lines": [{"line_id": "1", "sku": "S", "title": "T", "quantity": 1, "unit_price": "1000000"}],
             "discount": "0",
             "shipping": {"amount": "150000", "carrier": "post", "collect": False},
@@ -72,6 +62,47 @@ def new_trace(flags: str = "01") -> tuple[str, str, str]:
     return trace, span, f"00-{trace}-{span}-{flags}"
 
 
+async def ends_of_all_kinds(stack: Stack, run: str) -> None:
+    """A refund that succeeds, one that fails, a letter that does not go out, a dead letter: once, and seen to."""
+    await stack.publish([order(f"{run}-{n}", email="nobody at all" if n == 3 else None) for n in range(1, 4)])
+    await stack.publish([claim(f"{run}-{n}") for n in range(1, 4)])
+    claims = {f"{run}-{n}-c" for n in range(1, 4)}
+    instructed = await stack.collect(
+        "refunds.v1", lambda found: {r.subject for r in found} == claims, match=lambda r: r.subject in claims, limit=60
+    )
+    await stack.publish(
+        event(
+            "refund.settled.v1",
+            {name: record.data[name] for name in ("refund_id", "merchant", "order_id", "claim_id")}
+            | {
+                "status": "failed" if record.subject == f"{run}-2-c" else "succeeded",
+                "settled_at": "2026-11-06T10:00:00+03:30",
+                "provider_reference": "r",
+            },
+        )
+        for record in instructed
+    )
+    await stack.publish([event("claim.submitted.v1", {"merchant": "gejet-mall"})])
+    await stack.collect(
+        ("decisions.v1", "notifications.v1", "claims.v1.intake.dlq"),
+        lambda found: (
+            sum(r.type == "claim.settled.v1" for r in found) == 3
+            and {"notification.sent.v1", "notification.failed.v1"} <= {r.type for r in found}
+            and any(r.topic.endswith(".dlq") for r in found)
+        ),
+        match=lambda r: r.subject in claims or r.topic.endswith(".dlq"),
+        limit=60,
+    )
+
+
+def exported(stack: Stack) -> Iterator[Sample]:
+    """The samples of every process, from its `/metrics`."""
+    for replica in stack.supervisor.replicas:
+        with urllib.request.urlopen(f"http://127.0.0.1:{replica.state.health}/metrics", timeout=10) as answer:
+            for family in text_string_to_metric_families(answer.read().decode()):
+                yield from family.samples
+
+
 async def told(stack: Stack, run: str) -> list[Received]:
     """All that the pipeline has said about the claim, once it is decided, instructed and told."""
     wanted = {"claim.admitted.v1", "claim.assessed.v1", "claim.decided.v1", "refund.instructed.v1"}
@@ -90,11 +121,44 @@ def one(spans: list[Seen], service: str, name: str) -> Seen:
     return found[0]
 
 
-async def test_from_the_claim_to_refund_and_mail(traced: Stack, collector: Collector, unique: str) -> None:
+async def test_all_that_is_asked_for_is_exported(watched: Stack, unique: str) -> None:
+    await ends_of_all_kinds(watched, unique)
+    named = {name for query in asked() for name in query.names} - {"up"}
+    await eventually(lambda: named <= {sample.name for sample in exported(watched)}, 30, every=0.5, why="all names")
+
+    samples = [sample for sample in exported(watched) if sample.name.startswith("makegood_")]
+    series = {name: metric for metric in defined() for name in (*metric.series, f"{metric.name}_created")}
+    for sample in samples:
+        metric = series.get(sample.name) or series[sample.name.replace("_created", "_total")]
+        assert set(sample.labels) - {"le"} == set(metric.labels)
+        assert not any(unique in value for value in sample.labels.values()), "an id in a label"
+
+    def total(name: str, **labels: str) -> float:
+        return sum(one.value for one in exported(watched) if one.name == name and labels.items() <= one.labels.items())
+
+    def counted() -> list[bool]:
+        return [
+            total("makegood_dead_letters_open", service="intake") >= 1,
+            total("makegood_refunds_total", outcome="failed", currency="IRR") >= 1,
+            total("makegood_refunds_total", outcome="succeeded", currency="IRR") >= 2,
+            total("makegood_refunds_instructed_minor_units_total", currency="IRR") >= 3 * 1_200_000,
+            total("makegood_decisions_total", merchant="gejet-mall", outcome="refund", decided_by="policy") >= 3,
+            total("makegood_notifications_total", outcome="failed", template="decided") >= 1,
+            total("makegood_claims_reached_total", stage="paid") >= 2,
+            total("makegood_claims", state="payment_failed") + total("makegood_claims", state="review") >= 1,
+            # All is read, also where a topic ends in a transaction's marker.
+            total("makegood_lag_records") == 0,
+        ]
+
+    expected = [True] * len(counted())
+    await eventually(lambda: counted() == expected, 30, every=0.5, why="all is counted")
+
+
+async def test_from_the_claim_to_refund_and_mail(watched: Stack, collector: Collector, unique: str) -> None:
     trace, span, traceparent = new_trace()
-    await ordered(traced, unique)
-    await traced.publish([claim(unique, traceparent)])
-    records = {record.type: record for record in await told(traced, unique)}
+    await ordered(watched, unique)
+    await watched.publish([claim(unique, traceparent)])
+    records = {record.type: record for record in await told(watched, unique)}
     await eventually(lambda: len(collector.trace(trace)) >= 7, 30, why="all spans have come")
     spans = collector.trace(trace)
 
@@ -144,15 +208,15 @@ async def test_from_the_claim_to_refund_and_mail(traced: Stack, collector: Colle
         assert records[type_].header("traceparent") == f"00-{trace}-{writer.span}-01"
 
 
-async def test_a_parked_claim_goes_on_in_its_own_trace(traced: Stack, collector: Collector, unique: str) -> None:
+async def test_a_parked_claim_goes_on_in_its_own_trace(watched: Stack, collector: Collector, unique: str) -> None:
     trace, span, of_claim = new_trace()
     order_trace, order_span, of_order = new_trace()
-    await traced.publish([claim(unique, of_claim)])
-    await traced.collect(
+    await watched.publish([claim(unique, of_claim)])
+    await watched.collect(
         "admissions.v1", lambda found: len(found) == 1, match=lambda r: r.subject == f"{unique}-c", limit=30
     )
-    await traced.publish([order(unique, of_order)])
-    await told(traced, unique)
+    await watched.publish([order(unique, of_order)])
+    await told(watched, unique)
     # Parked, taken up when the order came, assessed, decided, instructed, the letter written, handed over, reported.
     await eventually(lambda: len(collector.trace(trace)) >= 8, 30, why="all spans have come")
     spans = collector.trace(trace)
@@ -163,10 +227,10 @@ async def test_a_parked_claim_goes_on_in_its_own_trace(traced: Stack, collector:
     assert {each.name for each in collector.trace(order_trace)} == {"process orders.v1"}
 
 
-async def test_a_claim_without_a_trace_begins_one(traced: Stack, collector: Collector, unique: str) -> None:
-    await ordered(traced, unique)
-    await traced.publish([claim(unique)])
-    records = await told(traced, unique)
+async def test_a_claim_without_a_trace_begins_one(watched: Stack, collector: Collector, unique: str) -> None:
+    await ordered(watched, unique)
+    await watched.publish([claim(unique)])
+    records = await told(watched, unique)
     await eventually(lambda: len(collector.of_claim(f"{unique}-c")) >= 7, 30, why="all spans have come")
     spans = collector.of_claim(f"{unique}-c")
     (trace,) = {each.trace for each in spans}
@@ -174,24 +238,24 @@ async def test_a_claim_without_a_trace_begins_one(traced: Stack, collector: Coll
     assert {record.header("traceparent").split("-")[1] for record in records} == {trace}
 
 
-async def test_an_unsampled_trace_is_passed_on_and_not_told(traced: Stack, collector: Collector, unique: str) -> None:
+async def test_an_unsampled_trace_is_passed_on_and_not_told(watched: Stack, collector: Collector, unique: str) -> None:
     trace, _, traceparent = new_trace("00")
     after, _, sampled = new_trace()
-    await ordered(traced, f"{unique}-1")
-    await traced.publish([claim(f"{unique}-1", traceparent)])
-    records = await told(traced, f"{unique}-1")
+    await ordered(watched, f"{unique}-1")
+    await watched.publish([claim(f"{unique}-1", traceparent)])
+    records = await told(watched, f"{unique}-1")
     assert {record.header("traceparent").split("-")[1] for record in records} == {trace}
     assert {record.header("traceparent")[-2:] for record in records} == {"00"}
-    await ordered(traced, f"{unique}-2")
-    await traced.publish([claim(f"{unique}-2", sampled)])
+    await ordered(watched, f"{unique}-2")
+    await watched.publish([claim(f"{unique}-2", sampled)])
     await eventually(lambda: len(collector.trace(after)) >= 7, 60, why="what came later has come")
     assert collector.trace(trace) == []
 
 
-async def test_a_dead_letter_is_a_failed_span(traced: Stack, collector: Collector, unique: str) -> None:
+async def test_a_dead_letter_is_a_failed_span(watched: Stack, collector: Collector, unique: str) -> None:
     trace, span, traceparent = new_trace()
     bad = event("claim.submitted.v1", {"merchant": "gejet-mall"}, headers={"traceparent": traceparent})
-    await traced.publish([bad])
+    await watched.publish([bad])
     await eventually(lambda: collector.trace(trace), 30, why="the span has come")
     (seen,) = collector.trace(trace)
     assert (seen.service, seen.name, seen.parent) == ("intake", "process claims.v1", span)
