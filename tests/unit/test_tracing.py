@@ -1,4 +1,4 @@
-"""Spans of a unit of work, with an exporter in memory; the whole way of a claim is in tests/e2e/watched/test_operations.py."""
+"""Spans of a unit of work, with an exporter in memory. A claim's whole way: tests/e2e/watched/test_operations.py."""
 
 import subprocess
 import sys
