@@ -86,8 +86,8 @@ class Nemesis:
             began = time.monotonic()
             try:
                 what = await faults[kind](service, replica, chance)
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                return None  # Postgres is down, which is another stream's doing
+            except (AssertionError, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                return None  # what it needs is down, which is another stream's doing
             return None if what is None else Struck(kind, what, began, time.monotonic())
 
     async def kill(self, service: str, replica: int, _: random.Random) -> str:
