@@ -169,6 +169,8 @@ class Hops:
 
         Without a cause (a timer, a person) the span is the event's alone; without a `traceparent` it begins a trace.
         """
+        if _unsampled(traceparent):
+            return traceparent
         about = _about(key, type_, subject)
         if cause is None:
             attributes = about | {"messaging.destination.name": topic}
@@ -182,6 +184,8 @@ class Hops:
 
     def of(self, record: Record) -> str:
         """The `traceparent` that continues a record's."""
+        if _unsampled(record.traceparent):
+            return record.traceparent
         return _written(self._of(record, record.traceparent, _about(record.key, record.type, record.subject)))
 
     def failed(self, record: Record, reason: str) -> None:
@@ -248,6 +252,11 @@ def _read(traceparent: str) -> tuple[int, int, int] | None:
     except ValueError:
         return None
     return (trace_id, span_id, flags & 1) if trace_id and span_id else None
+
+
+def _unsampled(traceparent: str) -> bool:
+    """Whether it is of a trace that is not recorded: then it is passed on as it came, and costs nothing."""
+    return traceparent.endswith("-00") and _read(traceparent) is not None
 
 
 def _written(span: Span) -> str:
