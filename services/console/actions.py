@@ -102,10 +102,8 @@ async def act(doing: Doing, session: Session, asked: Asked) -> str:
 
 async def load_case(conn: Conn, merchant: str, claim_id: str, *, unmasked: bool = False) -> Case | None:
     """The claim from the events about its order."""
-    order_id = await queries.order_of_claim(conn, merchant, claim_id)
-    if order_id is None:
-        return None
-    return case_of(read_all(await queries.entries(conn, merchant, order_id)), claim_id, unmasked=unmasked)
+    found = await queries.entries_of_claim(conn, merchant, claim_id)
+    return case_of(read_all(found), claim_id, unmasked=unmasked) if found else None
 
 
 def _check(found: Case, asked: Asked) -> None:

@@ -137,21 +137,30 @@ async def overdue(conn: Conn, now_ms: int) -> int:
     return n
 
 
-async def order_of_claim(conn: Conn, merchant: str, claim_id: str) -> str | None:
-    """The order that a claim is about."""
-    found: str | None = await conn.fetchval(
-        "SELECT order_id FROM claim WHERE merchant = $1 AND claim_id = $2", merchant, claim_id
-    )
-    return found
+_ENTRY = (
+    "e.topic, e.lane, e.record_offset, e.at_ms, e.merchant, e.order_id, e.claim_id, e.type, e.source, e.event_id, "
+    "e.traceparent, e.structured, e.value"
+)
 
 
 async def entries(conn: Conn, merchant: str, order_id: str) -> list[Entry]:
     """Every event about an order."""
     rows = await conn.fetch(
-        "SELECT topic, lane, record_offset, at_ms, merchant, order_id, claim_id, type, source, event_id, traceparent, "
-        "structured, value FROM entry WHERE merchant = $1 AND order_id = $2 LIMIT $3",
+        f"SELECT {_ENTRY} FROM entry e WHERE e.merchant = $1 AND e.order_id = $2 LIMIT $3",  # noqa: S608 - columns are ours
         merchant,
         order_id,
+        ORDER_EVENTS,
+    )
+    return [Entry(*row) for row in rows]
+
+
+async def entries_of_claim(conn: Conn, merchant: str, claim_id: str) -> list[Entry]:
+    """Every event about the order that a claim is about."""
+    rows = await conn.fetch(
+        f"SELECT {_ENTRY} FROM entry e JOIN claim c USING (merchant, order_id) "  # noqa: S608 - columns are ours
+        "WHERE c.merchant = $1 AND c.claim_id = $2 LIMIT $3",
+        merchant,
+        claim_id,
         ORDER_EVENTS,
     )
     return [Entry(*row) for row in rows]

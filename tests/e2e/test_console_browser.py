@@ -1,5 +1,6 @@
 """The console in a real Chromium, over the running pipeline: sign in, see a claim appear, decide it, redrive a dead
-letter, read it all in Persian. Every screen, wide and narrow, is looked at by axe-core, and nothing sticks out.
+letter, try a policy, go by keyboard alone, read it all in Persian. Every screen, wide and narrow, is looked at by
+axe-core, and nothing sticks out.
 
 Needs Debian's `chromium` and `chromium-driver`. With MAKEGOOD_SCREENS=<folder> the screens are kept as pictures.
 """
@@ -15,6 +16,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
@@ -22,7 +24,9 @@ import httpx2
 import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -179,7 +183,7 @@ def shop(name: str) -> tuple[list[Message], Message, Message]:
     return start, event("return.received.v1", came), event("order.placed.v1", bad)
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 async def test_a_day_at_the_console(stack: Stack, page: str, browser: Browser, unique: str) -> None:
     name = unique
     start, came_back, bad = shop(name)
@@ -199,6 +203,8 @@ async def test_a_day_at_the_console(stack: Stack, page: str, browser: Browser, u
     assert instruction.data["amount"] == "5687500"
 
     await do(_redrive, browser)
+    await do(_try_the_policy, browser)
+    await do(_by_keyboard_alone, browser, claim_path)
     await do(_look_at_everything, browser, claim_path, f"O-{name}")
 
 
@@ -258,6 +264,72 @@ def _redrive(browser: Browser) -> None:
     assert "Redriven" in browser.text()
 
 
+def _try_the_policy(browser: Browser) -> None:
+    """A backtest of the version in force on what the pipeline has recorded: it runs beside, and its result stays."""
+    browser.open("/policies/gejet-mall/1")
+    browser.find("#days option[value='0']").click()
+    browser.find("#backtest form button.main").click()
+    done = WebDriverWait(browser.driver, 90)
+    done.until(lambda d: "would have ended otherwise" in d.find_element(By.CSS_SELECTOR, "#backtest-result").text)
+
+
+FOCUSED = """
+const e = document.activeElement, r = e.getBoundingClientRect(), s = getComputedStyle(e);
+const all = [...document.querySelectorAll('*')];
+return {at: all.indexOf(e), what: e.outerHTML.slice(0, 120), wide: r.width, high: r.height, top: r.top,
+        bottom: r.bottom,
+        ring: s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) >= 2, screen: innerHeight, main: e.id};
+"""
+
+
+def _by_keyboard_alone(browser: Browser, claim_path: str) -> None:
+    """The skip link, the order of the tab key, a ring around what has the focus, and the pages' keys."""
+
+    def press(*keys: str) -> dict[str, Any]:
+        actions = ActionChains(browser.driver)
+        for held in keys[:-1]:
+            actions.key_down(held)
+        actions.send_keys(keys[-1])
+        for held in keys[:-1]:
+            actions.key_up(held)
+        actions.perform()
+        found: dict[str, Any] = browser.driver.execute_script(FOCUSED)
+        return found
+
+    browser.width(WIDE)
+    for path in ("/todo", claim_path, "/claims"):
+        browser.open(path)
+        first = press(Keys.TAB)
+        assert 'class="skip"' in first["what"]
+        assert first["top"] >= 0, "the skip link is seen once it has the focus"
+        assert press(Keys.ENTER)["main"] == "main"
+        browser.open(path)
+        seen: list[int] = []
+        while len(seen) < 400:
+            now = press(Keys.TAB)
+            if seen and now["at"] <= seen[-1]:
+                break
+            seen.append(now["at"])
+            assert now["ring"], now["what"]
+            assert now["wide"] > 0, now["what"]
+            assert now["high"] > 0, now["what"]
+            assert now["bottom"] > 0, now["what"]
+            assert now["top"] < now["screen"], now["what"]
+        reached = browser.driver.execute_script(
+            "const places = 'a[href], button, input:not([type=hidden]), select, textarea, summary';"
+            "return [...document.querySelectorAll(places)]"
+            ".filter(e => e.checkVisibility() && e.type !== 'radio').length"
+        )
+        assert len(seen) >= reached, f"the tab key reaches {len(seen)} of {reached} places of {path}"
+    for number, path in ((1, "/now"), (2, "/claims"), (3, "/todo"), (7, "/audit")):
+        press(Keys.ALT, str(number))
+        browser.until(partial(_is_at, browser, path), f"Alt+{number} opens {path}")
+
+
+def _is_at(browser: Browser, path: str) -> bool:
+    return urlsplit(browser.driver.current_url).path == path
+
+
 def _headed(browser: Browser, heading: str) -> bool:
     return browser.find("h1").text == heading
 
@@ -274,6 +346,8 @@ def _look_at_everything(browser: Browser, claim_path: str, order_id: str) -> Non
         "dead-letter": group.removeprefix(browser.address),
         "policies": "/policies",
         "policy": "/policies/gejet-mall/1",
+        "contract": "/contract",
+        "contract-type": "/contract/claim.decided.v1",
         "audit": "/audit",
     }
     for language, heading in (("en", "Now"), ("vi", "Hiện tại"), ("fa", "اکنون")):

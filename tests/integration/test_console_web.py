@@ -285,7 +285,7 @@ async def test_what_people_wrote_and_what_letters_quote_is_not_for_viewers(desk:
         assert "IRT" not in groups.text
 
 
-OURS = {"makegood", "openapi", "asyncapi", "web"}
+OURS = {"makegood", "openapi", "asyncapi", "web", "alt"}
 """Names that are the same in every language."""
 
 
