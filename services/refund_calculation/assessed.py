@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from services.refund_calculation.deciding import Step, Verdict, conflicts, decide, fits
 from services.refund_calculation.problem import Unacceptable
-from services.refund_calculation.reading import Assessed, Basis, Line
+from services.refund_calculation.reading import Assessed, Basis, Line, Owed, keep
 from services.refund_calculation.state import NOTHING, Claim, Order, add, goods_total
 from services.refund_calculation.writing import (
     DecidedLine,
@@ -46,8 +46,8 @@ from shared.pricing import (
 NO_PAST: Final = Past()
 
 
-def take_assessment(order: Order, claim: Claim, event: Assessed, text: bytes, book: PolicyBook, now: datetime) -> Step:
-    """The claim after an assessment, which is kept as the `text` that it came as.
+def take_assessment(order: Order, claim: Claim, event: Assessed, book: PolicyBook, now: datetime) -> Step:
+    """The claim after an assessment, of which it keeps what a person's decision may need.
 
     Raises `Unacceptable` for one that cannot be calculated from.
     """
@@ -59,7 +59,7 @@ def take_assessment(order: Order, claim: Claim, event: Assessed, text: bytes, bo
     for line in event.lines:
         if line.line_id not in claim.units:
             raise Unacceptable("$.lines", f"the claim has no line {line.line_id}")
-    claim = replace(claim, revision=basis.revision, assessment=text)
+    claim = replace(claim, revision=basis.revision, assessment=keep(event, basis))
     order = order.with_claim(claim)
     if event.status == "awaiting" or claim.by_staff:
         return _late_postage(order, claim, event, basis, now)
@@ -96,11 +96,11 @@ def replacement_of(claim: Claim, line_ids: Sequence[str], payer: Payer) -> Repla
     return Replacement(lines=lines, ship_cost=ShipCost(payer=payer))
 
 
-def owed_postage(basis: Basis, currency: str, returns: Sequence[str] | None = None) -> Items:
-    """The return postage that the merchant owes under `basis`, as an item; of these returns alone, where given."""
-    if not basis.postage:
+def owed_postage(postage: Sequence[Owed], currency: str, returns: Sequence[str] | None = None) -> Items:
+    """The return postage that the merchant owes, as an item; of these returns alone, where given."""
+    if not postage:
         return NOTHING
-    due = [one for one in basis.postage if returns is None or one.return_id in returns]
+    due = [one for one in postage if returns is None or one.return_id in returns]
     amount = sum(money.minor(one.amount, currency) for one in due)
     return {"return_postage": Item(amount, due[0].payer, due[0].clause)} if amount else {}
 
@@ -140,7 +140,7 @@ def _replacement(order: Order, claim: Claim, event: Assessed, basis: Basis, poli
     return replace(
         _verdict("replacement", event, basis, event.lines),
         replacement=replacement_of(claim, _eligible(event), payer),
-        target=owed_postage(basis, order.the_ledger().currency),
+        target=owed_postage(basis.postage, order.the_ledger().currency),
     )
 
 
@@ -149,7 +149,7 @@ def _refund(order: Order, claim: Claim, event: Assessed, basis: Basis, policy: P
     the totals, never a negative one."""
     eligible = _eligible(event)
     weighed = _weigh(order, claim, basis, policy, eligible)
-    owed = owed_postage(basis, order.the_ledger().currency)
+    owed = owed_postage(basis.postage, order.the_ledger().currency)
     target = add([weighed.priced.items, owed]) if owed else weighed.priced.items
     before = claim.given()
     taken = conflicts(order, claim, eligible, with_open=False)
@@ -201,7 +201,7 @@ def _late_postage(order: Order, claim: Claim, event: Assessed, basis: Basis, now
         return Step(order)
     note = f"assessment {basis.revision} without effect: a person has decided"
     before = claim.given()
-    owed = owed_postage(basis, order.the_ledger().currency, claim.returns)
+    owed = owed_postage(basis.postage, order.the_ledger().currency, claim.returns)
     given = before.get("return_postage")
     if not owed or (given is not None and given.amount >= owed["return_postage"].amount):
         return Step(order, note=note)

@@ -19,8 +19,8 @@ from services.refund_calculation.reading import (
     Reviewed,
     Settled,
     Taken,
+    kept,
     read,
-    read_assessment,
 )
 from services.refund_calculation.reviews import take_review
 from services.refund_calculation.settlements import take_settlement
@@ -66,7 +66,7 @@ def calculate(order: Order, event: Event, book: PolicyBook, now: datetime) -> Ca
 def take(order: Order, event: Taken, data: bytes, book: PolicyBook, now: datetime) -> Took:
     """The order after `event` and what is to be published: decisions, instructions, referrals, refusals, settlements.
 
-    `data` is the event as it came, for what the state keeps of it.
+    `data` is the event as it came, which is kept where its claim is not known yet.
 
     Raises `Unacceptable` for an event that is a dead letter; the order is then as it was.
     """
@@ -77,16 +77,16 @@ def take(order: Order, event: Taken, data: bytes, book: PolicyBook, now: datetim
     claim = order.claims.get(event.claim_id)
     if claim is None:
         return _keep(order, event, data)
-    return _took(event.claim_id, _about(order, claim, event, data, book, now))
+    return _took(event.claim_id, _about(order, claim, event, book, now))
 
 
 def _took(claim_id: str, step: Step) -> Took:
     return Took(step.order, step.events, ((claim_id, step.note),) if step.note else ())
 
 
-def _about(order: Order, claim: Claim, event: About, data: bytes, book: PolicyBook, now: datetime) -> Step:
+def _about(order: Order, claim: Claim, event: About, book: PolicyBook, now: datetime) -> Step:
     if isinstance(event, Assessed):
-        return take_assessment(order, claim, event, data, book, now)
+        return take_assessment(order, claim, event, book, now)
     if isinstance(event, Reviewed):
         return take_review(order, claim, event, book, now)
     if isinstance(event, Cancelled):
@@ -104,17 +104,17 @@ def _admit(order: Order, event: Admitted, book: PolicyBook, now: datetime) -> To
     early = order.early.get(claim.claim_id)
     if early is None:
         return Took(order)
-    order = replace(order, early={key: kept for key, kept in order.early.items() if key != claim.claim_id})
+    order = replace(order, early={key: events for key, events in order.early.items() if key != claim.claim_id})
     events: list[Said] = []
     notes: list[tuple[str, str]] = []
-    for kept in early:
-        about = read(kept.type, kept.data)
+    for one in early:
+        about = read(one.type, one.data)
         assert isinstance(about, About)
         try:
-            step = _about(order, order.claims[claim.claim_id], about, kept.data, book, now)
+            step = _about(order, order.claims[claim.claim_id], about, book, now)
         except Unacceptable as problem:
             # The record that it came in was taken long ago: the claim's history is where it can still be seen.
-            notes.append((claim.claim_id, f"{kept.type} refused: {problem}"))
+            notes.append((claim.claim_id, f"{one.type} refused: {problem}"))
             continue
         order = step.order
         events.extend(step.events)
@@ -161,10 +161,10 @@ def _claim(order: Order, event: Admitted) -> Claim:
 
 def _keep(order: Order, event: About, data: bytes) -> Took:
     """Keep an event until the claim's admission is read: the two topics are read without an order between them."""
-    kept = order.early.get(event.claim_id, ())
-    if len(kept) >= MOST_EARLY:
+    before = order.early.get(event.claim_id, ())
+    if len(before) >= MOST_EARLY:
         raise Unacceptable("$.claim_id", "the claim was never admitted, and too many events about it are kept already")
-    early = {**order.early, event.claim_id: (*kept, Early(event.type, data))}
+    early = {**order.early, event.claim_id: (*before, Early(event.type, data))}
     note = f"{event.type} kept until the claim is admitted"
     return Took(replace(order, early=early), notes=((event.claim_id, note),))
 
@@ -172,7 +172,7 @@ def _keep(order: Order, event: About, data: bytes) -> Took:
 def _cancel(order: Order, claim: Claim, event: Cancelled, now: datetime) -> Step:
     if claim.last is not None:
         return Step(order, note="cancelled after it was closed: without effect")
-    assessment = read_assessment(claim.assessment) if claim.assessment else None
+    assessment = kept(claim.assessment)
     reasons = {line.line_id: line.reasons for line in assessment.lines} if assessment is not None else {}
     cancelled = Reason(rule="cancelled", clause=None, effect="info", text=f"Cancelled by {event.by}.")
     lines = [

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Annotated, ClassVar, Final, Literal
 
 from msgspec import DecodeError, Meta, Raw, Struct
-from msgspec.json import Decoder
+from msgspec.json import Decoder, Encoder
 
 from shared.events import BadEvent, parse_data
 from shared.events.parts import Payer, SellerAnswer, Verdict, Wants
@@ -156,6 +156,16 @@ class Assessed(Struct, frozen=True, gc=False):
     basis: Basis | None = None
 
 
+class Kept(Struct, frozen=True, array_like=True, gc=False):
+    """What is kept of an assessment, for a person's decision or a cancellation after it."""
+
+    lines: tuple[Line, ...]
+    readings: tuple[Raw, ...]
+    policy: PolicyRef | None
+    answer: Answer | None
+    postage: tuple[Owed, ...]
+
+
 class Cancelled(Struct, frozen=True, gc=False):
     """`claim.cancelled.v1`."""
 
@@ -226,7 +236,8 @@ _DECODERS: Final[Mapping[str, Decoder[Taken]]] = {
 TYPES: Final = frozenset(_DECODERS)
 """The CloudEvents types that are read."""
 
-_assessed: Final = Decoder(Assessed)
+_kept: Final = Decoder(Kept)
+_encoder: Final = Encoder()
 
 
 def read(type: str, value: bytes) -> Taken:
@@ -239,6 +250,11 @@ def read(type: str, value: bytes) -> Taken:
         raise BadEvent(path.strip("`") or "$", message) from None
 
 
-def read_assessment(value: bytes) -> Assessed:
-    """An assessment that was read before."""
-    return _assessed.decode(value)
+def keep(event: Assessed, basis: Basis) -> bytes:
+    """What is kept of an assessment with this basis."""
+    return _encoder.encode(Kept(event.lines, event.readings, event.policy, basis.answer, basis.postage))
+
+
+def kept(assessment: bytes) -> Kept | None:
+    """What was kept; None where there is none."""
+    return _kept.decode(assessment) if assessment else None

@@ -15,8 +15,8 @@ from msgspec.structs import replace
 from services.refund_calculation.assessed import owed_postage, replacement_of, ship_payer
 from services.refund_calculation.deciding import Step, Verdict, conflicts, decide, fits
 from services.refund_calculation.problem import Unacceptable
-from services.refund_calculation.reading import Assessed, Line, Reviewed, read_assessment
-from services.refund_calculation.state import Claim, Order, add, goods_total, postage_of
+from services.refund_calculation.reading import Kept, Line, Reviewed, kept
+from services.refund_calculation.state import NOTHING, Claim, Order, add, goods_total, postage_of
 from services.refund_calculation.writing import DecidedLine, Reason, ReviewRefusal, ReviewRefused
 from shared import money
 from shared.events.parts import Outcome
@@ -50,7 +50,7 @@ def take_review(order: Order, claim: Claim, event: Reviewed, book: PolicyBook, n
         return Step(order, note=f"review {event.review_id} came again")
     claim = replace(claim, reviews=(*claim.reviews, event.review_id))
     order = order.with_claim(claim)
-    assessment = read_assessment(claim.assessment) if claim.assessment else None
+    assessment = kept(claim.assessment)
     stand = _stand(order, claim, assessment)
     target = _target(order, event, stand)
     errors = _errors(order, claim, event, stand, target)
@@ -69,12 +69,12 @@ def take_review(order: Order, claim: Claim, event: Reviewed, book: PolicyBook, n
     return decide(order, claim, verdict, now)
 
 
-def _stand(order: Order, claim: Claim, assessment: Assessed | None) -> _Stand:
+def _stand(order: Order, claim: Claim, assessment: Kept | None) -> _Stand:
     committed = claim.committed()
     decided = sum(decision.beside for decision in claim.decisions if decision.status != "void")
-    owed: Items = {}
-    if assessment is not None and assessment.basis is not None:
-        owed = owed_postage(assessment.basis, order.the_ledger().currency)
+    owed: Items = NOTHING
+    if assessment is not None:
+        owed = owed_postage(assessment.postage, order.the_ledger().currency)
     undecided = max(0, postage_of(owed) - postage_of(committed))
     item = owed.get("return_postage") or committed.get("return_postage")
     return _Stand(
@@ -148,19 +148,19 @@ def _verdict(
     order: Order,
     claim: Claim,
     event: Reviewed,
-    assessment: Assessed | None,
+    assessment: Kept | None,
     stand: _Stand,
     target: Items,
     book: PolicyBook,
 ) -> Verdict:
     lines = _lines(claim, event, assessment)
     eligible = [line.line_id for line in lines if line.verdict == "eligible"]
-    basis = assessment.basis if assessment is not None else None
+    answer = assessment.answer if assessment is not None else None
     outcome = _OUTCOMES[event.verdict]
     replacement = None
     if outcome == "replacement" and claim.outcome != "replacement":  # what is on its way is not sent twice
         situation = Situation(
-            answer=basis.answer.answer if basis is not None and basis.answer is not None else None,
+            answer=answer.answer if answer is not None else None,
             carrier=order.carrier,
             wants="replacement",
         )
@@ -175,11 +175,11 @@ def _verdict(
         readings=assessment.readings if assessment is not None else (),
         held=tuple(eligible) if outcome == "refund" else (),
         beside=stand.beside - stand.beside_given,
-        answer=basis.answer.answer_id if basis is not None and basis.answer is not None else None,
+        answer=answer.answer_id if answer is not None else None,
     )
 
 
-def _lines(claim: Claim, event: Reviewed, assessment: Assessed | None) -> list[DecidedLine]:
+def _lines(claim: Claim, event: Reviewed, assessment: Kept | None) -> list[DecidedLine]:
     """Every line with the reasons that it had and the reviewer's. What was rejected by itself (a gift) stays so, unless
     that was all there is of the claim."""
     assessed: dict[str, Line] = {line.line_id: line for line in assessment.lines} if assessment else {}
@@ -205,7 +205,7 @@ def _reason(event: Reviewed, *, denied: bool) -> Reason:
     return Reason(rule="review", clause=None, effect="deny" if denied else "allow", text=event.reason)
 
 
-def _policy(book: PolicyBook, assessment: Assessed | None) -> Policy | None:
+def _policy(book: PolicyBook, assessment: Kept | None) -> Policy | None:
     if assessment is None or assessment.policy is None:
         return None
     return book.version(assessment.policy.id, assessment.policy.version)

@@ -55,7 +55,8 @@ class Decision(Struct, frozen=True, array_like=True, gc=False):
 
 class Claim(Struct, frozen=True, gc=False):
     """One claim. `units`: unit numbers by line, ascending. `held`: the lines whose units its refund covers. `answer`:
-    the seller's answer that its last decision was made under. `assessment`: the last one read, as it came, or empty."""
+    the seller's answer that its last decision was made under. `assessment`: what is kept of the last one read, or empty
+    (`reading.Kept`)."""
 
     claim_id: str
     reason: str
