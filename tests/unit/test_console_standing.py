@@ -90,7 +90,7 @@ def assessed(ms: int, revision: int | None, awaiting: str | None = None, **more:
 
 def reopened(ms: int, revision: int, rule: str) -> Step:
     reason = {"rule": rule, "clause": None, "effect": "refer", "text": "back with a person"}
-    lines = [{"line_id": "1", "quantity": 2, "verdict": "undecided", "reasons": [reason]}]
+    lines = [{"line_id": "1", "quantity": 2, "verdict": "undecided", "reasons": [*samples.reasons("G4.1"), reason]}]
     return assessed(ms, revision, "review", lines=lines)
 
 
