@@ -137,6 +137,7 @@ class Publisher:
                 Abandoned,
                 asyncpg.PostgresError,
                 asyncpg.InterfaceError,
+                asyncpg.InternalClientError,
             ) as error:
                 failures += 1
                 metrics.RELAY_FAILURES.labels(self._service).inc()

@@ -63,7 +63,13 @@ class Sweeper:
                 return
             try:
                 await self.bite(clock.now())
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except (
+                OSError,
+                TimeoutError,
+                asyncpg.PostgresError,
+                asyncpg.InterfaceError,
+                asyncpg.InternalClientError,
+            ) as error:
                 log.info("not_swept", error=repr(error))
 
     async def bite(self, now: datetime) -> int:
