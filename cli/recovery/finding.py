@@ -70,6 +70,14 @@ class Found:
     turned_back: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """What was wrong with a way: the further it came the better it tells, and a difference more than a surplus."""
+
+    rank: tuple[int, int]
+    what: str
+
+
 @dataclass(slots=True)
 class _Point:
     """A point of the search: how many inputs of each place were taken, how many outputs have come out."""
@@ -103,7 +111,7 @@ class Search:
         start = min((r.timestamp_ms for lane in lanes.values() for r in lane), default=0)
         first = _Point(dict.fromkeys(lanes, 0), 0, datetime.fromtimestamp(start / 1000, UTC))
         first.ways = self._ways(first, lanes, sure, group.outputs)
-        points, steps, nearest, turned_back = [first], 0, "", False
+        points, steps, nearest, turned_back = [first], 0, Complaint((0, 0), ""), False
         limit = MOST_STEPS + sum(len(lane) for lane in lanes.values())
         await self._conn.execute("SAVEPOINT point_0")
         while points:
@@ -128,15 +136,15 @@ class Search:
             await self._conn.execute(f"SAVEPOINT {name}")
             following, complaint = await self._step(point, way, group, name)
             if following is None:
-                nearest = complaint or nearest
+                nearest = max(nearest, complaint, key=lambda one: one.rank)
                 await self._conn.execute(f"ROLLBACK TO SAVEPOINT {name}")
                 self._service = self._make()
                 continue
             following.ways = self._ways(following, lanes, sure, group.outputs)
             points.append(following)
         await self._conn.execute("ROLLBACK TO SAVEPOINT point_0")
-        missing = "nothing was said to it" if group.outputs else "it would be said now"
-        raise Irreproducible(f"{group.about}: {nearest or missing}")
+        last = f"{group.outputs[-1].place} does not come out" if group.outputs else "it would be said now"
+        raise Irreproducible(f"{group.about}: {nearest.what or last}")
 
     async def take_quietly(self, record: Record) -> None:
         """Take an input that lies below another that was answered: nothing must come out.
@@ -149,7 +157,7 @@ class Search:
         following, complaint = await self._step(point, (record, point.now, True), Group(), "point_0")
         await self._conn.execute("RELEASE SAVEPOINT point_0")
         if following is None:
-            raise Irreproducible(complaint)
+            raise Irreproducible(complaint.what)
 
     def _ways(
         self, point: _Point, lanes: dict[Place, list[Record]], sure: dict[Place, int], outputs: Sequence[Output]
@@ -176,7 +184,7 @@ class Search:
         if look and told is not None:
             yield None, told, False
 
-    async def _step(self, point: _Point, way: Way, group: Group, savepoint: str) -> tuple[_Point | None, str]:
+    async def _step(self, point: _Point, way: Way, group: Group, savepoint: str) -> tuple[_Point | None, Complaint]:
         """Go a way; where it leads to something else than what was said, nowhere, and what was wrong with it."""
         record, now, quietly = way
         work = await (self._hear(record, now, savepoint) if record is not None else self._look(group, now))
@@ -185,25 +193,24 @@ class Search:
         else:
             said = [one for events in work.outgoing.values() for one in events if one.headers is None]
         if record is None and not said:
-            return None, ""
-        if quietly and said:
-            what = f"{said[0].type} would be said to {_place(record)}, and was not" if record is not None else ""
-            return None, what
+            return None, Complaint((0, 0), "")
         expected = group.outputs[point.matched : point.matched + len(said)]
-        if len(expected) < len(said):
-            return None, f"{said[-1].type} would be said to {_place(record)}, and was not"
+        if (quietly and said) or len(expected) < len(said):
+            return None, Complaint(
+                (point.matched, 0), f"{said[-1].type} would be said to {_place(record)}, and was not"
+            )
         for one, other in zip(expected, said, strict=True):
             as_said = Said(other.type, other.value or b"")
             if one.record.topic != other.topic or not same(_recorded(one), as_said):
                 path, before, after = differing(_recorded(one), as_said)[0]
-                return None, f"{one.place} {path}: said was {before}, now it is {after}"
+                return None, Complaint((point.matched, 1), f"{one.place} {path}: said was {before}, now it is {after}")
         point.silent = record if not said else None
         taken = dict(point.taken)
         if record is not None:
             taken[record.topic, record.partition] = taken.get((record.topic, record.partition), 0) + 1
         ats = [one.at for one in expected]
         histories = (*point.histories, *(work.histories if work is not None else ()))
-        return _Point(taken, point.matched + len(said), max([point.now, now, *ats]), histories), ""
+        return _Point(taken, point.matched + len(said), max([point.now, now, *ats]), histories), Complaint((0, 0), "")
 
     async def _hear(self, record: Record, now: datetime, savepoint: str) -> Work | None:
         """What the handler makes of an input; None where it fails on it, which makes a dead letter of it."""

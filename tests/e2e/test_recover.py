@@ -48,6 +48,11 @@ class Pipeline:
         await self.stack.publish(settlement(data) for refund, data in new.items() if refund not in self.paid)
         self.paid |= new.keys()
 
+    async def settle_again(self) -> None:
+        """Say again of every refund that it was carried out."""
+        self.paid.clear()
+        await self._pay()
+
     async def judge(self) -> None:
         """Nothing is lost, nothing happened twice."""
         found = await gather(self.stack)
