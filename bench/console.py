@@ -175,13 +175,17 @@ async def _under_flow(bench: Bench, rate: float, reading: Reading, some: Sequenc
         "pages": {kind: _spread(each) for kind, each in took.items()},
         "live figures": live,
         "console behind, records": {"median": sorted(behind)[len(behind) // 2], "most": max(behind)},
+        "CPU ms a page, all kinds": round(used["console's page"] * seconds * 1000 / sum(map(len, took.values())), 1),
         "cores used": used,
     }
 
 
 def _cpu(bench: Bench) -> dict[str, float]:
-    """CPU seconds so far: the console, and all else of the stack that is no part of Postgres' backends."""
+    """CPU seconds so far of each process of the stack, without Postgres' backends, and of the whole machine."""
     pids = {**bench.stack.services, **bench.stack.servers}
+    folds = pids[CONSOLE.name]
+    (page,) = Path(f"/proc/{folds}/task/{folds}/children").read_text().split()
+    pids["console's page"] = int(page)
     return {name: _seconds(pid) for name, pid in pids.items()} | {"machine": _machine_seconds()}
 
 

@@ -110,6 +110,15 @@ class Browser:
     def text(self) -> str:
         return self.driver.find_element(By.CSS_SELECTOR, "body").text
 
+    def eventually_on(self, path: str, words: str) -> None:
+        """Load a page again and again until it has the words."""
+
+        def there() -> bool:
+            self.open(path)
+            return words in self.text()
+
+        self.until(there, f"{words} on {path}")
+
     def sign_in(self) -> None:
         self.open("/todo")
         assert "/sign-in" in self.driver.current_url
@@ -203,6 +212,12 @@ async def test_a_day_at_the_console(stack: Stack, page: str, browser: Browser, u
     assert instruction.data["amount"] == "5687500"
 
     await do(_redrive, browser)
+    # Another claim that nobody decides, so that no screen is empty.
+    waits, its_return, _ = shop(f"{name}-waits")
+    await stack.publish(waits)
+    await do(browser.eventually_on, "/claims", f"C-{name}-waits")
+    await stack.publish([its_return])
+    await do(browser.eventually_on, "/todo", f"C-{name}-waits")
     await do(_try_the_policy, browser)
     await do(_by_keyboard_alone, browser, claim_path)
     await do(_look_at_everything, browser, claim_path, f"O-{name}")

@@ -49,7 +49,7 @@
 
   // On a narrow page a table's rows become cards; each cell then says which column it is of.
   function label(root) {
-    for (const table of root.querySelectorAll("table:not(.rows):not(.funnel)")) {
+    for (const table of root.querySelectorAll("table:not(.rows):not(.funnel):not(.u-legend)")) {
       const names = [...table.querySelectorAll("thead th")].map((cell) => cell.textContent);
       for (const row of table.querySelectorAll("tbody tr")) {
         [...row.children].forEach((cell, index) => { if (names[index]) cell.dataset.label = names[index]; });
