@@ -30,7 +30,7 @@ class Adding(Protocol):
         """Add."""
 
 
-class Total(Collector):  # type: ignore[misc]  # prometheus_client is not typed
+class Total(Collector):
     """A counter that is kept elsewhere (in a database): what it shows is set, not added to."""
 
     def __init__(self, name: str, documentation: str, labelnames: Iterable[str]) -> None:

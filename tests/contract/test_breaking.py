@@ -54,7 +54,7 @@ def drop(*steps: str) -> Change:
         for step in steps[:-1]:
             tree = tree[step]
         if isinstance(tree, list):
-            tree.remove(steps[-1])  # type: ignore[unreachable]  # a step may lead into a list
+            tree.remove(steps[-1])
         else:
             del tree[steps[-1]]
 

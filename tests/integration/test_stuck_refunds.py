@@ -42,7 +42,7 @@ class Aged(Bench):
         """The gauge after a read-out."""
         async with self.pool.acquire() as conn:
             await self.service.read_out(conn, LANES, self.now)
-        return metrics.REFUNDS_STUCK._value.get()
+        return float(metrics.REFUNDS_STUCK._value.get())
 
     async def instructions(self) -> list[RefundInstructed]:
         found = [parse_data(e.type, e.value or b"") for e in await self.emitted() if e.topic == REFUNDS]

@@ -1,6 +1,8 @@
 """Sellers' answers, closings, appeals, cancellations, referrals, failed refunds: who speaks next about a claim."""
 
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -253,7 +255,7 @@ def test_what_came_before_a_review_counts_though_the_decision_was_heard_of_first
 def test_a_later_answer_is_for_a_person_however_the_decision_and_its_review_were_read() -> None:
     for early in (True, False):
         stage = hakago()
-        steps = [lambda: stage.decide("refund", by="staff:mina"), stage.review]  # noqa: B023 - called at once
+        steps: list[Callable[[], object]] = [partial(stage.decide, "refund", by="staff:mina"), stage.review]
         for step in steps if early else reversed(steps):
             assert step() is None
         said = stage.answer("resend")

@@ -170,9 +170,8 @@ def test_entries_are_shown_in_the_order_of_the_register_and_only_those_met() -> 
     heading: Rule = {**MISUSE, "under": {"heading": "second"}}
     sealed: Rule = {**SEAL, "when": {"category": ["digital"]}}
     made = policy(heading=heading, sealed=sealed, box=BOX, remedy=REFUND)
-    facts = {"misuse": False, "carton": "intact"}
-    assert [one.entry for one in judged(made, line(**facts)).shown] == ["box", "heading"]
-    digital = judged(made, line(category="digital", seal="unopened", **facts))
+    assert [one.entry for one in judged(made, line(misuse=False, carton="intact")).shown] == ["box", "heading"]
+    digital = judged(made, line(category="digital", seal="unopened", misuse=False, carton="intact"))
     assert [one.entry for one in digital.shown] == ["box", "seal", "heading"]
 
 
