@@ -20,6 +20,7 @@ from services.notification.settings import NotificationSettings
 
 LIMIT: Final = 300.0
 _WAITING: Final = "SELECT count(*) FROM message"
+_ANY: Final = "SELECT EXISTS (SELECT FROM message)"
 _TRANSACTIONS: Final = "SELECT pg_current_xact_id()::text::bigint"
 
 
@@ -71,7 +72,7 @@ async def _handed_over(recording: Recording, dsn: str, address: str, sink: int, 
         with profiled(profile):
             sending = asyncio.create_task(service.background(replay.pool, replay.pipeline.unit, stop))
             async with asyncio.timeout(LIMIT):
-                while await replay.pool.fetchval(_WAITING):  # noqa: ASYNC110 - a table sets no event
+                while await replay.pool.fetchval(_ANY):  # noqa: ASYNC110 - a table sets no event
                     await asyncio.sleep(0.25)
             stop.set()
             await sending

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager, suppress
 from datetime import timedelta
-from typing import Final
+from typing import Final, get_args
 
 import structlog
 
@@ -23,7 +23,7 @@ from services.notification import queue
 from services.notification.hand import Hand
 from services.notification.mail import Mail, recipient_hash
 from services.notification.outcomes import publish
-from services.notification.post import Answer, Line, Server
+from services.notification.post import Answer, Line, Server, Verdict
 from services.notification.queue import Delay, DueMessage, Outcome
 from services.notification.settings import UNSALTED, NotificationSettings
 from services.notification.store import Key
@@ -43,6 +43,8 @@ _IDLE_SECONDS: Final = 15.0
 """A connection that has nothing to carry for so long is closed."""
 _LONGEST_OFFLINE_PAUSE: Final = 15.0
 _LAST_ATTEMPTS: Final = 12
+
+_SECONDS: Final = {verdict: metrics.MAIL_SECONDS.labels(verdict) for verdict in get_args(Verdict)}
 
 UnitOfWork = Callable[[], AbstractAsyncContextManager[Work]]
 
@@ -69,10 +71,10 @@ class Courier:
         self._offline = 0
         self._quiet_until = 0.0
 
-    def look(self, arrived: Collection[Key]) -> None:
-        """There may be something to hand over: messages were written, or what some of these orders waited for came."""
-        self._hand.arrived(arrived)
-        self._wake.set()
+    def look(self, arrived: Collection[Key], *, wrote: bool) -> None:
+        """Look for what can be handed over if messages were written, or one waited for something of these orders."""
+        if self._hand.arrived(arrived) or wrote:
+            self._wake.set()
 
     async def run(self, pool: Pool, unit: UnitOfWork, stop: asyncio.Event) -> None:
         """Work until `stop` is set; the letters that are on the line then are finished first."""
@@ -83,8 +85,9 @@ class Courier:
             for _ in range(self._settings.smtp_connections):
                 tasks.create_task(self._carry(stop))
             while not stop.is_set():
-                await self._until_woken()
-                await self._round_patiently(pool, unit)
+                woken = await self._until_woken()
+                if woken or self._hand.ended or await self._anything_to_do(pool):
+                    await self._round_patiently(pool, unit)
             self._hand.end(self._settings.smtp_connections)
         await self._leave(pool, unit)
 
@@ -92,21 +95,23 @@ class Courier:
         await stop.wait()
         self._wake.set()
 
-    async def _until_woken(self) -> None:
-        """Wait until there may be something to do, and until enough has been gathered."""
+    async def _until_woken(self) -> bool:
+        """Wait until there is something to do, and until enough has been gathered; False where nobody said so."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._settings.mail_poll_seconds):
                 await self._wake.wait()
         early = self._last_round + min(_GATHER_SECONDS, self._settings.mail_poll_seconds) - time.monotonic()
         if early > 0:
             await asyncio.sleep(early)
+        woken = self._wake.is_set()
         self._wake.clear()
         self._last_round = time.monotonic()
+        return woken
 
     async def _round_patiently(self, pool: Pool, unit: UnitOfWork) -> bool:
         """One round; False where it has to be done again."""
         try:
-            await self._round(pool, unit)
+            await self._round(unit)
         except LaneLost as lost:
             log.info("lanes_lost", lanes=sorted(lost.lanes))
             return await self._note_patiently(pool, lost.lanes)
@@ -115,14 +120,19 @@ class Courier:
             return False
         return True
 
-    async def _round(self, pool: Pool, unit: UnitOfWork) -> None:
+    async def _anything_to_do(self, pool: Pool) -> bool:
+        now = clock.now()
+        if self._hand.look_again(now):
+            return True
+        try:
+            return await queue.anything_to_do(pool, now, self._hand.places, may_send=not self._quiet)
+        except INFRASTRUCTURE as error:
+            log.warning("queue_not_looked_at_will_retry", error=repr(error))
+            return False
+
+    async def _round(self, unit: UnitOfWork) -> None:
         """Settle what has ended, publish what others have noted, take further messages in hand."""
-        self._hand.look_again(clock.now())
-        room = self._hand.room if asyncio.get_running_loop().time() >= self._quiet_until else 0
-        if not self._hand.ended and not await queue.anything_to_do(
-            pool, clock.now(), self._hand.places, may_send=room > 0
-        ):
-            return
+        room = 0 if self._quiet else self._hand.room
         taken: list[DueMessage] = []
         outcomes, delays = list(self._hand.outcomes), list(self._hand.delays)
         async with unit() as work:
@@ -244,7 +254,7 @@ class Courier:
         with tracing.step("mail", due.traceparent, about) as told:
             answer = await line.hand_over(mail)
             told["makegood.mail.verdict"] = answer.verdict
-        metrics.MAIL_SECONDS.labels(answer.verdict).observe(time.perf_counter() - started)
+        _SECONDS[answer.verdict].observe(time.perf_counter() - started)
         return answer
 
     def _reached(self, answer: Answer) -> None:

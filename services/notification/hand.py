@@ -90,17 +90,17 @@ class Hand:
         """Take out of our hands one message that was not begun."""
         self._in_hand.pop(due.place, None)
 
-    def arrived(self, orders: Collection[Key]) -> None:
-        """What messages of these orders lacked may have come."""
-        if self._missing:
-            for order in self._missing.keys() & orders:
-                for place in self._missing.pop(order):
-                    self._incomplete.pop(place, None)
+    def arrived(self, orders: Collection[Key]) -> bool:
+        """What messages of these orders lacked may have come: they may be taken again. Whether there are any."""
+        found = self._missing.keys() & orders if self._missing else ()
+        for order in found:
+            for place in self._missing.pop(order):
+                self._incomplete.pop(place, None)
+        return bool(found)
 
-    def look_again(self, now: datetime) -> None:
-        """Let go of the messages that have waited long enough for what they lack."""
-        late = [order for order, last_chance in self._incomplete.values() if now >= last_chance]
-        self.arrived(late)
+    def look_again(self, now: datetime) -> bool:
+        """The messages that have waited long enough for what they lack may be taken again. Whether there are any."""
+        return self.arrived({order for order, last_chance in self._incomplete.values() if now >= last_chance})
 
     def settled(self, outcomes: Collection[Outcome], delays: Collection[Delay]) -> None:
         """These are in the database now."""

@@ -13,7 +13,17 @@ import structlog
 from services.notification import queue, store
 from services.notification.courier import Courier
 from services.notification.domain import NOTHING, Notice, sheet_of, turn
-from services.notification.reading import VIEWS, ClaimAdmitted, ClaimRefused, CustomerContact, Occasion, read
+from services.notification.reading import (
+    VIEWS,
+    ClaimAdmitted,
+    ClaimAssessed,
+    ClaimDecided,
+    ClaimRefused,
+    ClaimSettled,
+    CustomerContact,
+    Occasion,
+    read,
+)
 from shared import metrics
 from shared.bus import Record, Work
 from shared.db import Conn, Pool
@@ -24,7 +34,10 @@ from shared.readout import MOST
 log = structlog.get_logger(__name__)
 
 NAME = "notification"
-Known = CustomerContact | ClaimAdmitted | Occasion
+_Turn = ClaimAssessed | ClaimDecided | ClaimSettled
+_OfClaims = _Turn | ClaimAdmitted
+"""What is kept in the claim's row. The frequent ones first: that an event is not of a class takes long to find out."""
+Known = _OfClaims | ClaimRefused | CustomerContact
 
 
 @dataclass(slots=True)
@@ -52,11 +65,7 @@ class Notification:
     async def consume(self, work: Work) -> None:
         """Keep what letters need and note what is to be told."""
         opened = _opened(work)
-        keys = {
-            (event.merchant, event.claim_id)
-            for _, event in opened
-            if not isinstance(event, CustomerContact | ClaimRefused)
-        }
+        keys = {(event.merchant, event.claim_id) for _, event in opened if isinstance(event, _OfClaims)}
         batch = _Batch(work, await store.load_claims(work.conn, keys) if keys else {})
         for record, event in opened:
             try:
@@ -65,8 +74,7 @@ class Notification:
                 log.exception("record_failed", topic=record.topic, lane=record.partition, offset=record.offset)
                 work.dead(record, f"handler: {type(bug).__name__}: {bug}")
         await _save(batch)
-        if batch.messages or batch.arrived:
-            self._courier.look(batch.arrived)
+        self._courier.look(batch.arrived, wrote=bool(batch.messages))
 
     async def tick(self, work: Work) -> None:
         """Nothing is due in a transaction of the kit's: see `background`."""
@@ -117,34 +125,39 @@ async def _save(batch: _Batch) -> None:
 
 
 def _take(batch: _Batch, record: Record, event: Known) -> None:
-    if isinstance(event, CustomerContact):
-        batch.contacts[event.merchant, event.order_id] = (record.partition, event)
-        batch.arrived.add((event.merchant, event.order_id))
-    elif isinstance(event, ClaimAdmitted):
-        sheet = msgspec.json.encode(sheet_of(event)).decode()
-        claim = _claim(batch, record, event)
-        claim.lane, claim.order_id, claim.sheet = record.partition, event.order_id, sheet
-        batch.changed[event.merchant, event.claim_id] = claim
-        batch.arrived.add((event.merchant, event.order_id))
-    elif isinstance(event, ClaimRefused):
-        _, notice = turn(NOTHING, event, f"{record.source}#{record.id}")
-        if notice is not None:
-            _tell(batch, record, event, notice)
-    else:
-        claim = _claim(batch, record, event)
-        told, notice = turn(claim.told, event, "")
-        if notice is not None:
-            if told.knows(notice):
-                batch.work.count("duplicate")
-            else:
-                _tell(batch, record, event, notice)
-                told = told.having(notice)
-        if told != claim.told:
-            claim.told = told
+    match event:
+        case ClaimAssessed() | ClaimDecided() | ClaimSettled():
+            _turn(batch, record, event)
+        case ClaimAdmitted():
+            sheet = msgspec.json.encode(sheet_of(event)).decode()
+            claim = _claim(batch, record, event)
+            claim.lane, claim.order_id, claim.sheet = record.partition, event.order_id, sheet
             batch.changed[event.merchant, event.claim_id] = claim
+            batch.arrived.add((event.merchant, event.order_id))
+        case ClaimRefused():
+            _, notice = turn(NOTHING, event, f"{record.source}#{record.id}")
+            if notice is not None:
+                _tell(batch, record, event, notice)
+        case CustomerContact():
+            batch.contacts[event.merchant, event.order_id] = (record.partition, event)
+            batch.arrived.add((event.merchant, event.order_id))
 
 
-def _claim(batch: _Batch, record: Record, event: ClaimAdmitted | Occasion) -> store.ClaimRow:
+def _turn(batch: _Batch, record: Record, event: _Turn) -> None:
+    claim = _claim(batch, record, event)
+    told, notice = turn(claim.told, event, "")
+    if notice is not None:
+        if told.knows(notice):
+            batch.work.count("duplicate")
+        else:
+            _tell(batch, record, event, notice)
+            told = told.having(notice)
+    if told is not claim.told:
+        claim.told = told
+        batch.changed[event.merchant, event.claim_id] = claim
+
+
+def _claim(batch: _Batch, record: Record, event: _OfClaims) -> store.ClaimRow:
     key = (event.merchant, event.claim_id)
     claim = batch.claims.get(key)
     if claim is None:

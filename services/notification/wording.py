@@ -3,13 +3,16 @@
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.resources import files
-from typing import cast
+from typing import Final, cast
 from zoneinfo import ZoneInfo
 
 import yaml
 
 from services.notification.formats import LANGUAGES, directed, isolate, language_of, plain
+
+_SHORT: Final = 200
 
 
 class BadCatalog(Exception):  # noqa: N818 - read as a sentence: the catalog is bad
@@ -25,9 +28,10 @@ class Catalog:
 
     def say(self, key: str, **values: str) -> str:
         """A text with its values set in, each kept to one line and to itself. Raises `KeyError` for an unknown key."""
-        return self.texts[key].format_map(
-            {name: isolate(plain(value), self.language) for name, value in values.items()}
-        )
+        text = self.texts[key]
+        if not values and "{" not in text and "}" not in text:
+            return text
+        return text.format_map({name: _set_in(value, self.language) for name, value in values.items()})
 
     def has(self, key: str) -> bool:
         return key in self.texts
@@ -80,6 +84,15 @@ def unnamed_merchant(merchant: str, locale: str | None) -> Merchant:
     """A merchant that nobody has described: called by its id, times in UTC."""
     spoken = locale if locale and language_of(locale) else "en"
     return Merchant(names={"en": merchant}, locale=spoken, zone=ZoneInfo("UTC"))
+
+
+def _set_in(value: str, language: str) -> str:
+    return _short_set_in(value, language) if len(value) <= _SHORT else isolate(plain(value), language)
+
+
+@lru_cache(maxsize=4096)  # a letter says its claim's id and its merchant's name several times
+def _short_set_in(value: str, language: str) -> str:
+    return isolate(plain(value), language)
 
 
 def placeholders(text: str) -> frozenset[str]:

@@ -74,7 +74,7 @@ class Writer:
 
     def _clauses(self, event: Occasion) -> Clauses:
         """The wording of the governing policy's clauses, by number and language."""
-        if not isinstance(event, ClaimAssessed | ClaimDecided) or event.policy is None:
+        if (type(event) is not ClaimAssessed and type(event) is not ClaimDecided) or event.policy is None:
             return {}
         return _clauses_of(self.policies(), event.merchant, event.policy.version)
 
