@@ -156,28 +156,34 @@ async def _under_flow(bench: Bench, rate: float, reading: Reading, some: Sequenc
 
     looking = asyncio.create_task(look())
     try:
-        async with Loader.of(bench.stack.kafka) as loader:
+        async with Loader.of(bench.stack.kafka) as loader, Topics.of(bench.stack.kafka) as topics:
             flowing = asyncio.create_task(loader.pace(some, rate))
             await asyncio.sleep(3.0)
-            before = _cpu(bench)
+            before, at_first = _cpu(bench), await _flowed(topics)
             started = time.monotonic()
             took, live = await apart(reading)
             seconds = time.monotonic() - started
             used = {name: round((now - before[name]) / seconds, 2) for name, now in _cpu(bench).items()}
-            on_time = not flowing.done()
+            flowed = {name: round((n - at_first[name]) / seconds) for name, n in (await _flowed(topics)).items()}
             await flowing
     finally:
         looking.cancel()
     return {
         "users": reading.users,
         "pause": reading.pause,
-        "rate": rate if on_time else "ended before the readers did",
+        "rate": rate,
+        "flowed a second": flowed,
         "pages": {kind: _spread(each) for kind, each in took.items()},
         "live figures": live,
         "console behind, records": {"median": sorted(behind)[len(behind) // 2], "most": max(behind)},
         "CPU ms a page, all kinds": round(used["console's page"] * seconds * 1000 / sum(map(len, took.values())), 1),
         "cores used": used,
     }
+
+
+async def _flowed(topics: Topics) -> dict[str, int]:
+    """Records so far of claims published, and of decisions and referrals."""
+    return {name: await topics.count(name) for name in ("claims.v1", "decisions.v1")}
 
 
 def _cpu(bench: Bench) -> dict[str, float]:

@@ -262,6 +262,19 @@ def case_of(told: Sequence[Told], claim_id: str, *, unmasked: bool) -> Case | No
     )
 
 
+MONEY = ("order.placed.v1", "claim.admitted.v1", "refund.instructed.v1", "claim.settled.v1")
+"""The types that say what is left of an order's payments."""
+
+
+def left_of(told: Sequence[Told], claim_id: str) -> int | None:
+    """What is left of the payments of the claim's order, in minor units, from the order's events of the types `MONEY`;
+    None where it is not known."""
+    admitted = _first([each for each in told if each.entry.claim_id == claim_id], ClaimAdmitted)
+    order = order_of(told, admitted)
+    ledger = None if order is None else ledger_shown(order, [each.event for each in told])
+    return None if ledger is None else ledger.left_minor
+
+
 def moments(told: Sequence[Told], claim_id: str) -> list[Moment]:
     """The timeline: the claim's events and those of its order that name no claim; `after_ms`: since the one before."""
     shown: list[Moment] = []

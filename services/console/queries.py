@@ -166,6 +166,24 @@ async def entries_of_claim(conn: Conn, merchant: str, claim_id: str) -> list[Ent
     return [Entry(*row) for row in rows]
 
 
+async def entries_of_orders(
+    conn: Conn, orders: Sequence[tuple[str, str]], types: Sequence[str]
+) -> dict[tuple[str, str], list[Entry]]:
+    """The events of some types about orders (merchant, order id)."""
+    rows = await conn.fetch(
+        f"SELECT {_ENTRY} FROM entry e JOIN unnest($1::text[], $2::text[]) AS k (merchant, order_id) "  # noqa: S608
+        "USING (merchant, order_id) WHERE e.type = ANY($3::text[]) LIMIT $4",
+        [merchant for merchant, _ in orders],
+        [order_id for _, order_id in orders],
+        list(types),
+        ORDER_EVENTS * len(orders),
+    )
+    found: dict[tuple[str, str], list[Entry]] = {order: [] for order in orders}
+    for row in rows:
+        found[row["merchant"], row["order_id"]].append(Entry(*row))
+    return found
+
+
 async def counters(conn: Conn) -> dict[str, int]:
     """All counters."""
     return {row["name"]: row["n"] for row in await conn.fetch("SELECT name, n FROM counter")}

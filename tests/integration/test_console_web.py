@@ -534,3 +534,14 @@ async def test_a_backtest_that_was_cut_off_is_closed_and_one_that_takes_too_long
     )
     await tests.recover()
     assert await problem() == "interrupted"
+
+
+async def test_to_do_says_what_is_left_as_the_claims_page_does(desk: Console1) -> None:
+    async with desk.browser("viewer") as viewer:
+        tasks = json.loads((await viewer.get("/todo", as_json=True)).text)["reviews"]
+        assert {task["claim"]["claim_id"] for task in tasks} == {"C-5", "C-7", "C-12", "C-14"}
+        for task in tasks:
+            claim = task["claim"]
+            page = await viewer.get(f"/claims/{claim['merchant']}/{claim['claim_id']}", as_json=True)
+            assert task["left"] == json.loads(page.text)["case"]["left"]
+            assert task["left"] > 0

@@ -7,7 +7,8 @@ from pydantic import BaseModel
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from services.console import queries
-from services.console.actions import Asked, Refused, act, inspection, load_case, reviewed
+from services.console.actions import Asked, Refused, act, inspection, reviewed
+from services.console.case import MONEY, left_of, read_all
 from services.console.domain import basis_of_action
 from services.console.errands import doing
 from services.console.facts import ClaimFacts
@@ -75,15 +76,17 @@ async def _tasks(conn: Conn, state: str, *, with_left: bool = False) -> list[Tas
     kind = "claim.reviewed.v1" if state == "review" else "seller.answered.v1"
     keys = [(claim.merchant, claim.claim_id, f"{kind}:{basis_of_action(facts)}") for claim, facts in found]
     taken = await queries.taken(conn, keys)
+    orders = {(claim.merchant, claim.order_id) for claim, _ in found} if with_left else set()
+    entries = await queries.entries_of_orders(conn, sorted(orders), MONEY) if orders else {}
     tasks = []
     for (claim, facts), key in zip(found, keys, strict=True):
-        case = await load_case(conn, claim.merchant, claim.claim_id) if with_left else None
+        about = entries.get((claim.merchant, claim.order_id))
         tasks.append(
             Task(
                 claim=claim,
                 basis=basis_of_action(facts),
                 readings=_readings(facts),
-                left=None if case is None else case.left,
+                left=None if about is None else left_of(read_all(about), claim.claim_id),
                 acted=taken[key][0] if key in taken else None,
             )
         )
