@@ -8,9 +8,11 @@ no rule can tell apart (the same reason, wish, answer and findings; times of rep
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
+
+from msgspec.structs import replace
 
 from cli.recording import Recorded, readable
 from services.eligibility.casework import make_case

@@ -92,7 +92,7 @@ def return_required(policy: Policy, state: ClaimState, claim: Submitted) -> bool
     plan = policy.plan(claim.reason)
     if not plan.waits_for_seller:
         return bool(plan.waits_for_return)
-    return any(
+    return bool(state.answers) and any(
         rule.when.answer is None or answer.answer in rule.when.answer
         for answer in effective_answers(state)
         for rule in plan.waits_for_return

@@ -37,7 +37,7 @@ class _View(NamedTuple):
     lines: Sequence[str]
     span: str
     remedy: Wants | None
-    readings: Sequence[ReadingShown]
+    readings: tuple[ReadingShown, ...]
     answer: AnswerFact | None
 
 
@@ -56,7 +56,7 @@ def say(
     if claim is None:
         return state, None
     state, policy = _pin(state, claim, book)
-    heeds = policy is not None and policy.waits_for_seller(claim.reason)
+    heeds = policy is not None and policy.plan(claim.reason).waits_for_seller
     where = standing(state, heeds_answers=heeds)
     if where.what == "closed":
         return state, None
@@ -68,7 +68,7 @@ def say(
 def _pin(state: ClaimState, claim: Submitted, book: PolicyBook) -> tuple[ClaimState, Policy | None]:
     """The version in force when the order was placed governs its claims to the end: it is chosen once."""
     if state.policy is None:
-        policy = book.in_force(state.merchant, claim.order.placed_at)
+        policy = book.in_force(state.merchant, claim.placed_at)
         return replace(state, policy=Pinned(policy.version if policy else None)), policy
     if state.policy.version is None:
         return state, None
@@ -87,17 +87,16 @@ def _view(
     case, answer = make_case(state, claim, goods)
     judged = verdicts.of(policy, case)
     span = in_between(case)
-    heeds = policy.waits_for_seller(claim.reason)
+    heeds = policy.plan(claim.reason).waits_for_seller
     if where.what == "review":
         answers = effective_answers(state) if heeds else ()
         return _back_with_a_person(judged, policy, where, span, answers[-1] if answers else None)
     awaiting, lines = judged.awaiting, judged.lines
     if judged.claim.step is Step.RETURN and _partly_back_too_long(state, policy, judged, now):
         awaiting, lines = "review", tuple(_missing_units(line) for line in judged.claim.lines)
-    readings: Sequence[ReadingShown] = ()
-    if judged.claim.shown:
-        line_ids = [line.line_id for line in claim.lines]
-        readings = judged.readings(line_ids, refund_of(policy, claim, answer))
+    readings = judged.readings
+    if judged.priced:
+        readings = judged.with_amounts([line.line_id for line in claim.lines], refund_of(policy, claim, answer))
     return _View(judged.status, awaiting, lines, span, judged.remedy, readings, answer if heeds else None)
 
 
@@ -176,7 +175,7 @@ def _tell(
         authorization=authorization(state.merchant, state.claim_id) if asked else None,
         lines=said.lines([line.line_id for line in claim.lines], view.lines, view.span),
         remedy=view.remedy,
-        readings=tuple(view.readings),
+        readings=view.readings,
         policy=said.NO_POLICY if policy is None else said.policy(policy.merchant, policy.version, policy.digest),
         basis=_basis(state, claim, goods, policy, view, required),
     )

@@ -56,7 +56,7 @@ Told: TypeAlias = (
 """Every event that tells eligibility something about a claim, as the contract has it."""
 
 
-class ClaimedLine(Struct, frozen=True, omit_defaults=True):
+class ClaimedLine(Struct, frozen=True, gc=False, omit_defaults=True):
     """A claimed line: its units in the order's ledger, and what the customer says of it (the line's own facts before
     the claim's); a fact that nobody has stated is absent. `gift`: flagged so and invoiced at 0; `category` in lower
     case."""
@@ -70,13 +70,14 @@ class ClaimedLine(Struct, frozen=True, omit_defaults=True):
     sealed: bool = False
 
 
-class Submitted(Struct, frozen=True):
+class Submitted(Struct, frozen=True, gc=False):
     """The claim as admitted, as far as it is judged by. `carrier` is the order's as rules compare it, without regard to
     case; `placed` is the order as JSON, because it is seldom asked for."""
 
     reason: ClaimReason
     wants: Wants
     reported_at: Instant
+    placed_at: Instant
     carrier: str
     lines: tuple[ClaimedLine, ...]
     placed: Raw
@@ -95,7 +96,7 @@ class AnswerFact(Struct, frozen=True, gc=False):
     amount: Money | None = None
 
 
-class ReturnFact(Struct, frozen=True):
+class ReturnFact(Struct, frozen=True, gc=False):
     return_id: str
     received_at: Instant
     lines: dict[str, int]
@@ -118,7 +119,7 @@ class DecisionFact(Struct, frozen=True, gc=False):
     revision: int | None = None
 
 
-class ReferralFact(Struct, frozen=True):
+class ReferralFact(Struct, frozen=True, gc=False):
     """Refund-calculation could not decide on the assessment `revision`."""
 
     revision: int
@@ -145,7 +146,7 @@ class Emitted(Struct, frozen=True, gc=False, omit_defaults=True):
     answer_id: str | None = None
 
 
-class ClaimState(Struct, frozen=True, omit_defaults=True):
+class ClaimState(Struct, frozen=True, gc=False, omit_defaults=True):
     """All facts about one claim, and what was last said about it. `refused`: reviews that could not be carried out
     (which may be heard of before the review itself). `finals`: revision → the answer that an `eligible` or
     `rejected` assessment was made from. `return_since`: when a return was first awaited."""
@@ -253,6 +254,7 @@ def _admitted(state: ClaimState, heard: Admitted) -> Mapping[str, object]:
         reason=claim.reason,
         wants=claim.wants or "refund",
         reported_at=claim.reported_at,
+        placed_at=order.placed_at,
         carrier=order.shipping.carrier.strip().lower(),
         lines=tuple(lines),
         placed=Raw(_JSON.encode(order)),

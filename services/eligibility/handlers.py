@@ -180,7 +180,7 @@ class _Desk:
         """Writes the claims that have changed."""
         new: list[StateRow] = []
         changed: list[StateRow] = []
-        for key, lane in sorted(self.lanes.items()):
+        for key, lane in self.lanes.items():
             state = self.states[key]
             row = (*key, lane, state.revision, self._due(key, state), written(state))
             (changed if key in self.kept else new).append(row)

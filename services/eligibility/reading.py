@@ -49,7 +49,7 @@ class ClaimLine(Struct, frozen=True, gc=False):
     facts: Facts | None = None
 
 
-class Claim(Struct, frozen=True):
+class Claim(Struct, frozen=True, gc=False):
     reported_at: Instant
     reason: ClaimReason
     lines: list[ClaimLine]
@@ -82,7 +82,7 @@ class Exchange(Struct, frozen=True, gc=False):
     rate: str
 
 
-class Order(Struct, frozen=True, omit_defaults=True):
+class Order(Struct, frozen=True, gc=False, omit_defaults=True):
     """An order as far as its ledger is made of it (`shared.ledger.PlacedOrder`), with its times."""
 
     placed_at: Instant
@@ -113,16 +113,16 @@ class ReadingShown(Struct, frozen=True, gc=False):
     alternatives: tuple[Alternative, ...]
 
 
-class _OfOrder(Struct, frozen=True):
+class _OfOrder(Struct, frozen=True, gc=False):
     merchant: str
     order_id: str
 
 
-class _OfClaim(_OfOrder, frozen=True):
+class _OfClaim(_OfOrder, frozen=True, gc=False):
     claim_id: str
 
 
-class Admitted(_OfClaim, frozen=True):
+class Admitted(_OfClaim, frozen=True, gc=False):
     type: ClassVar[str] = "claim.admitted.v1"
 
     claim: Claim
@@ -130,19 +130,19 @@ class Admitted(_OfClaim, frozen=True):
     units: dict[str, list[int]] = {}
 
 
-class Cancelled(_OfClaim, frozen=True):
+class Cancelled(_OfClaim, frozen=True, gc=False):
     type: ClassVar[str] = "claim.cancelled.v1"
 
     by: str
 
 
-class Delivered(_OfOrder, frozen=True):
+class Delivered(_OfOrder, frozen=True, gc=False):
     type: ClassVar[str] = "order.delivered.v1"
 
     received_at: Instant
 
 
-class Answered(_OfClaim, frozen=True):
+class Answered(_OfClaim, frozen=True, gc=False):
     type: ClassVar[str] = "seller.answered.v1"
 
     answer_id: str
@@ -151,7 +151,7 @@ class Answered(_OfClaim, frozen=True):
     amount: Money | None = None
 
 
-class Returned(_OfClaim, frozen=True):
+class Returned(_OfClaim, frozen=True, gc=False):
     type: ClassVar[str] = "return.received.v1"
 
     return_id: str
@@ -162,14 +162,14 @@ class Returned(_OfClaim, frozen=True):
     postage: Postage | None = None
 
 
-class Reviewed(_OfClaim, frozen=True):
+class Reviewed(_OfClaim, frozen=True, gc=False):
     type: ClassVar[str] = "claim.reviewed.v1"
 
     review_id: str
     verdict: Literal["refund", "replacement", "reject"]
 
 
-class Decided(_OfClaim, frozen=True):
+class Decided(_OfClaim, frozen=True, gc=False):
     type: ClassVar[str] = "claim.decided.v1"
 
     decision_no: int
@@ -178,7 +178,7 @@ class Decided(_OfClaim, frozen=True):
     revision: int | None = None
 
 
-class Referred(_OfClaim, frozen=True):
+class Referred(_OfClaim, frozen=True, gc=False):
     type: ClassVar[str] = "claim.referred.v1"
 
     entry: str
@@ -186,13 +186,13 @@ class Referred(_OfClaim, frozen=True):
     revision: int | None = None
 
 
-class Settled(_OfClaim, frozen=True):
+class Settled(_OfClaim, frozen=True, gc=False):
     type: ClassVar[str] = "claim.settled.v1"
 
     status: Literal["succeeded", "failed"]
 
 
-class ReviewRefused(_OfClaim, frozen=True):
+class ReviewRefused(_OfClaim, frozen=True, gc=False):
     type: ClassVar[str] = "review.refused.v1"
 
     review_id: str

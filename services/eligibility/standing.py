@@ -31,6 +31,8 @@ _FAILED = Standing("review", "settlement-failed", "A refund was reported as fail
 
 def effective_answers(state: ClaimState) -> tuple[AnswerFact, ...]:
     """The answers that came to be in force, in the order of their arrival (POLICIES, *Order of answers*)."""
+    if len(state.answers) < 2:
+        return state.answers
     return tuple(state.answers[index] for index in in_force([answer.answered_at for answer in state.answers]))
 
 

@@ -8,9 +8,10 @@ give; these are filled in claim by claim.
 from bisect import bisect_left
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from dataclasses import replace as with_members
 from datetime import timedelta
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
+
+from msgspec.structs import replace
 
 from services.eligibility import said
 from services.eligibility.reading import Alternative, ReadingShown
@@ -35,21 +36,26 @@ _AWAITED: Final[dict[Step, Awaiting]] = {
 _VERDICTS: Final[dict[Step, Verdict]] = {Step.REJECT: "rejected", Step.GO: "eligible"}
 _PLACES: Final = ","
 
+Amount: TypeAlias = Callable[[Sequence[str]], str | None]
+
 
 class Judged(NamedTuple):
     """What a case comes to. `lines`: the piece of JSON that each line is but for its id; in `claim` the texts have a
-    mark for the time between receipt and report, and for an amount the places of the lines that it is asked of."""
+    mark for the time between receipt and report, and for an amount the places of the lines that it is asked of.
+    `readings`: the open points that the claim met; where they are `priced`, `with_amounts` has them."""
 
     claim: JudgedClaim
     status: Status
     awaiting: Awaiting | None
     remedy: Wants | None
     lines: tuple[str, ...]
+    readings: tuple[ReadingShown, ...]
+    priced: bool
 
-    def readings(self, line_ids: Sequence[str], amount: Callable[[Sequence[str]], str | None]) -> list[ReadingShown]:
-        """The open points that the claim met; `amount`: line ids → the refund that these lines would give."""
+    def with_amounts(self, line_ids: Sequence[str], amount: Amount) -> tuple[ReadingShown, ...]:
+        """The open points, with the refund that each reading would give (`amount`: line ids → refund)."""
         asked: dict[str, str | None] = {}
-        return [_shown(shown, line_ids, amount, asked) for shown in self.claim.shown]
+        return tuple([_shown(shown, line_ids, amount, asked) for shown in self.claim.shown])
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +149,7 @@ def _seen(line: LineCase, sight: _Sight) -> Hashable:
 def _judged(policy: Policy, case: ClaimCase) -> Judged:
     places = {line.line_id: str(place) for place, line in enumerate(case.lines)}
     claim = judge_claim(
-        policy, with_members(case, span=SPAN), lambda line_ids: _PLACES.join(places[one] for one in line_ids)
+        policy, replace(case, span=SPAN), lambda line_ids: _PLACES.join(places[one] for one in line_ids)
     )
     status: Status = "eligible" if claim.step is Step.GO else "rejected" if claim.step is Step.REJECT else "awaiting"
     return Judged(
@@ -155,13 +161,18 @@ def _judged(policy: Policy, case: ClaimCase) -> Judged:
             said.line(line.line.quantity, _VERDICTS.get(line.step, "undecided"), said.reasons(line.findings))
             for line in claim.lines
         ),
+        tuple(
+            ReadingShown(one.entry, one.chosen, tuple(Alternative(*each) for each in one.alternatives))
+            for one in claim.shown
+        ),
+        any(amount is not None for shown in claim.shown for _, _, amount in shown.alternatives),
     )
 
 
 def _shown(
     shown: Shown,
     line_ids: Sequence[str],
-    amount: Callable[[Sequence[str]], str | None],
+    amount: Amount,
     asked: dict[str, str | None],
 ) -> ReadingShown:
     alternatives = []

@@ -1,23 +1,23 @@
 """A claim as a policy sees it: reduced to the facts that rules can ask for. Plain values, no events, no clock."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
+
+from msgspec import Struct
 
 from shared.events.parts import Wants
 from shared.policy.rules import Answer, Situation, Value
 
 
-@dataclass(frozen=True, slots=True)
-class LineCase:
+class LineCase(Struct, frozen=True):
     """A claimed line. `stated`: what the customer says, the line's own facts before the claim's; `found`: what the
     inspections of this line's units say, distinct values in the order they came. A fact that nobody has told is absent.
     """
 
     line_id: str
     quantity: int
-    stated: Mapping[str, Value] = field(default_factory=dict)
-    found: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
+    stated: Mapping[str, Value] = {}
+    found: Mapping[str, tuple[Value, ...]] = {}
     back: int = 0
     """Units of this claim that have come back, at most `quantity`."""
     gift: bool = False
@@ -36,8 +36,7 @@ class LineCase:
         return (self.stated[fact],) if fact in self.stated else ()
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimCase:
+class ClaimCase(Struct, frozen=True):
     """A claim with everything known about it. `answer` is the seller's answer that counts now: None while none has
     come, `require_return` while the goods must come back first. `carrier` is in lower case."""
 

@@ -1,10 +1,12 @@
 """Why a policy judges a claim as it does: every rule with what it saw, and what would have made the claim eligible."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import product
 from typing import Final, assert_never
+
+from msgspec.structs import replace
 
 from shared.events.parts import Wants
 from shared.policy.case import ClaimCase, LineCase

@@ -1,7 +1,7 @@
 """A verdict that serves many claims says of each what judging it afresh says, in the contract's own JSON."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import get_args
 
@@ -15,10 +15,11 @@ from services.eligibility.said import as_json
 from services.eligibility.verdicts import Verdicts
 from shared.events import ClaimAssessed, dump
 from shared.events.parts import Carton, ClaimReason, Seal, SellerAnswer
-from tests.unit.eligibility_stage import GOOD, Stage
+from shared.policy.book import PolicyBook
+from tests.unit.eligibility_stage import GOOD, Stage, book
 
-KNOWN = Verdicts(most=40)
-"""Of all claims below together, and fewer than they need: some go, and come again."""
+FEW = Verdicts(most=40)
+"""For all made-up claims together, and fewer than they need: some go, and come again."""
 
 Act = Callable[[Stage], object]
 
@@ -27,8 +28,10 @@ Act = Callable[[Stage], object]
 class Twice(Stage):
     """Every assessment is made by known verdicts too."""
 
+    known: Verdicts = field(default_factory=lambda: FEW)
+
     def _assess(self, state: ClaimState) -> ClaimAssessed | None:
-        told, said = say(state, self.policies, self.now, KNOWN)
+        told, said = say(state, self.policies, self.now, self.known)
         assessed = super()._assess(state)
         assert told == self.state
         assert (said and as_json(said)) == (assessed and dump(assessed))
@@ -85,6 +88,66 @@ acts: st.SearchStrategy[Act] = st.one_of(
     st.just(lambda stage: stage.settle("failed")),
     st.just(lambda stage: stage.wait(timedelta(days=15))),
 )
+
+
+REASONS = (
+    ("gejet-mall", "technical_fault"),
+    ("gejet-mall", "not_as_described"),
+    ("gejet-mall", "withdrawal"),
+    ("gejet-mall", "refused_damaged"),
+    ("gejet-mall", "undelivered_absent"),
+    ("gejet-mall", "out_of_stock"),
+    ("gejet-mall", "other"),
+    ("hakago", "wrong_item"),
+    ("hakago", "missing_part"),
+)
+ALIKE_BUT_FOR: Mapping[str, tuple[Mapping[str, object], Sequence[Act]]] = {
+    "nothing": ({}, ()),
+    "a second line": ({"lines": [{"quantity": 2}, {}]}, ()),
+    "the quantity": ({"lines": [{}]}, ()),
+    "what is wanted": ({"wants": "replacement"}, ()),
+    "the carrier": ({"carrier": "tipax"}, ()),
+    "what is stated": ({"facts": {**GOOD, "carton": "torn"}}, ()),
+    "what is not stated": ({"facts": None}, ()),
+    "no receipt": ({"received_at": None}, ()),
+    "a report before the receipt": ({"reported": timedelta(hours=-1)}, ()),
+    "a report between the windows": ({"reported": timedelta(hours=30)}, ()),
+    "a late report": ({"reported": timedelta(hours=50)}, ()),
+    "a gift": ({"lines": [{"quantity": 2, "gift": True, "unit_price": "0"}]}, ()),
+    "the category": ({"lines": [{"quantity": 2, "category": "digital"}]}, ()),
+    "the category and the seal": ({"lines": [{"quantity": 2, "category": "digital", "sealed": True}]}, ()),
+    "one unit back": ({}, (lambda stage: stage.give_back({"1": 1}),)),
+    "two units back": ({}, (lambda stage: stage.give_back(),)),
+    "a fault found": ({}, (lambda stage: stage.give_back(fault_confirmed=True),)),
+    "no fault found": ({}, (lambda stage: stage.give_back(fault_confirmed=False),)),
+    "the seller's answer": ({}, (lambda stage: stage.answer("refund_full"),)),
+    "another answer": ({}, (lambda stage: stage.answer("resend"),)),
+    "a wish for the goods": ({}, (lambda stage: stage.answer("require_return"),)),
+}
+
+
+@pytest.mark.parametrize("merchant", ["gejet-mall", "hakago"])
+def test_claims_that_differ_in_one_thing_do_not_take_each_others_verdicts(merchant: str) -> None:
+    known = Verdicts()
+    for of_merchant, reason in REASONS:
+        for differing, happened in ALIKE_BUT_FOR.values() if of_merchant == merchant else ():
+            same = {"facts": GOOD, "lines": [{"quantity": 2}]}
+            stage = Twice(reason, merchant, known=known, **{**same, **differing})  # type: ignore[arg-type]
+            stage.admit()
+            for act in happened:
+                act(stage)
+
+
+@pytest.mark.parametrize("change", ["wording", "rule"])
+def test_a_policy_that_says_something_else_has_verdicts_of_its_own(change: str) -> None:
+    known = Verdicts()
+    published = book().version("gejet-mall", 1)
+    assert published is not None
+    wording = {name: one.model_copy(update={"en": f"{one.en} indeed"}) for name, one in published.clauses.items()}
+    changes: Mapping[str, Mapping[str, object]] = {"wording": {"clauses": wording}, "rule": {"reasons": {}}}
+    for policy in (published, published.model_copy(update=changes[change])):
+        Twice("technical_fault", known=known, policies=PolicyBook([policy])).admit()
+    assert len(known) == 2
 
 
 @given(
