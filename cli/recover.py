@@ -39,9 +39,12 @@ def recover(
     its numbers and positions are set to where Kafka knows it was. Kafka is only read.
     The service may be starting again and again meanwhile: it refuses to work until this is done, and then works.
     """
+    from asyncpg import InterfaceError, PostgresError
+
     from cli.recovery.finding import Irreproducible
     from cli.recovery.recovering import recover as bring_forward
     from cli.recovery.services import NAMES, service_named
+    from shared.policy.problem import PolicyError
 
     with refusals():
         if service == "console":
@@ -56,6 +59,8 @@ def recover(
                 f"what {service} has said does not come out again; nothing was changed.\n  {clean(error)}\n  "
                 "Run this with the program and the policies that were running then, then the new ones."
             ) from error
+        except (OSError, PostgresError, InterfaceError, PolicyError) as error:
+            raise StackError(f"nothing was changed: {clean(error or type(error).__name__)}") from error
     if as_json:
         typer.echo(json.dumps(asdict(report), indent=1))
         return
