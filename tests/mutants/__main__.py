@@ -62,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--sample", type=int, default=400, help="how many mutants, 0 for all (default 400)")
     parser.add_argument("--seed", type=int, default=1, help="which mutants of all (default 1)")
     parser.add_argument("--minutes", type=float, default=30, help="no new mutant after that (default 30)")
+    parser.add_argument("--near", action="store_true", help="only the tests about a file, no scenarios and properties")
     options = parser.parse_args(arguments)
 
     files = [file for file in TESTS if not options.files or file in options.files]
@@ -98,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def sift(name: str, end: End) -> None:
         mutant = named[name].pop(0)
-        if end in LIVING and mutant.file not in WITHOUT_SCENARIOS and not tally.knows(name):
+        if end in LIVING and not options.near and mutant.file not in WITHOUT_SCENARIOS and not tally.knows(name):
             left.append(mutant)
         else:
             tally.tell(name, end)
