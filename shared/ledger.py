@@ -129,7 +129,7 @@ class Ledger(Struct, frozen=True, array_like=True, gc=False):
 
     def value(self, units: Units) -> int:
         """What was paid for the goods in `units`, after all discounts (GN2; HQ.2 *value*)."""
-        return sum(self.lines[line_id].value(numbers) for line_id, numbers in units.items())
+        return sum([self.lines[line_id].value(numbers) for line_id, numbers in units.items()])
 
     def shipping_share(self, units: Units) -> int:
         """The units' share of the shipping, by value (`share-key`, chosen)."""

@@ -87,8 +87,11 @@ class RefundCalculation:
             if took.events:
                 _emit(work, record, key, took)
                 _tally(work, took, book)
-                instructed += ((record.partition, said) for said in took.events if isinstance(said, Instructed))
-                settled += (said.refund_id for said in took.events if isinstance(said, SettlementTold))
+                for said in took.events:
+                    if isinstance(said, Instructed):
+                        instructed.append((record.partition, said))
+                    elif isinstance(said, SettlementTold):
+                        settled.append(said.refund_id)
             for claim_id, note in took.notes:
                 work.history(event.merchant, claim_id, note, cause=record)
         await _save(work.conn, known, orders, lanes)
@@ -171,8 +174,10 @@ async def _save(
     conn: Conn, known: Collection[OrderKey], orders: dict[OrderKey, Order], lanes: dict[OrderKey, int]
 ) -> None:
     """Write the orders that changed; `lanes` has them, each with its lane."""
-    new = [(*key, lane, encode(orders[key])) for key, lane in lanes.items() if key not in known]
-    changed = [(*key, lane, encode(orders[key])) for key, lane in lanes.items() if key in known]
+    new: list[store.OrderRow] = []
+    changed: list[store.OrderRow] = []
+    for key, lane in lanes.items():
+        (changed if key in known else new).append((*key, lane, encode(orders[key])))
     if new:
         await store.insert_orders(conn, new)
     if changed:
