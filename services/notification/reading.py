@@ -41,10 +41,10 @@ class CustomerContact(View, frozen=True):
     merchant: str
     order_id: str
     customer_id: str
-    name: str | None
-    email: str | None
-    phone: str | None
-    locale: str | None
+    name: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    locale: str | None = None
 
 
 class ClaimedLine(View, frozen=True):

@@ -1,6 +1,7 @@
 """The e-mail: headers, encodings, addresses."""
 
 import email
+import email.headerregistry
 import email.policy
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -115,3 +116,49 @@ def test_the_hash_is_keyed_and_blind_to_case() -> None:
     assert recipient_hash("Ali@example.com", "salt") == recipient_hash("ali@example.com", "salt")
     assert recipient_hash("ali@example.com", "salt") != recipient_hash("ali@example.com", "other")
     assert len(recipient_hash("ali@example.com", "salt")) == 64
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "Short",
+        "x" * 67,
+        "x" * 68,
+        "a claim with =?utf-8?q?an_encoded_word?= in its id",
+        " spaces around ",
+        "Đ" * 83,
+        "درخواست \u2068c-1\u2069 " * 9,
+        "😀" * 60,
+        "",
+    ],
+)
+def test_any_subject_arrives_as_it_was_in_lines_that_are_not_too_long(subject: str) -> None:
+    letter = Letter(subject, "b\n", "en")
+    head = message(
+        letter, to="a@b.example", sender="c@d.example", sender_name="H", notification_id="n-1", written_at=WRITTEN
+    ).content.partition(b"\r\n\r\n")[0]
+    assert mail(letter)["Subject"] == subject
+    lines = head.split(b"\r\n")
+    assert max(len(line) for line in lines) <= 76
+    assert all(len(word) <= 75 for line in lines for word in line.split() if word.startswith(b"=?"))
+
+
+def test_the_headers_are_those_that_the_standard_library_would_write() -> None:
+    wire = message(
+        Letter("Decision", "b\n", "vi"),
+        to="a@b.example",
+        sender="c@d.example",
+        sender_name="گجت مال",
+        notification_id="n-1",
+        written_at=WRITTEN,
+    ).content
+    made = EmailMessage(policy=email.policy.SMTP)
+    made["From"] = email.headerregistry.Address("گجت مال", "c", "d.example")
+    made["To"] = "a@b.example"
+    made["Subject"] = "Decision"
+    made["Date"] = WRITTEN
+    made["Message-ID"] = "<n-1@d.example>"
+    made["Auto-Submitted"] = "auto-generated"
+    made.set_content("b\n", subtype="plain", charset="utf-8", cte="quoted-printable")
+    made["Content-Language"] = "vi"
+    assert wire == made.as_bytes()
