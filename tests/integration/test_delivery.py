@@ -5,11 +5,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from shared.bus.record import Record
 from shared.bus.redrive import Redrive, before_burial, marked
 from shared.bus.relay import ExactlyOnce
+from shared.bus.work import Work
 from shared.db import Pool
 from tests.integration.delivery_bench import (
     CutPool,
@@ -173,6 +175,39 @@ async def test_a_bug_on_one_record_is_narrowed_down_to_it(servers: Servers, toy:
     assert dead.value == b"bug"
     assert dict(dead.headers)["dlq_reason"].startswith(b"handler: ValueError")
     assert values(await read_all(servers.kafka, toy.output)) == [b"a", b"b", b"d", b"e"]
+    await one.crash()
+
+
+class Shaken(Toy):
+    """Its database fails in one way after the other before it works."""
+
+    def fail_first(self, *errors: Exception) -> None:
+        self.errors = list(errors)
+
+    async def consume(self, work: Work) -> None:
+        if self.errors:
+            raise self.errors.pop(0)
+        await super().consume(work)
+
+
+async def test_what_is_the_databases_doing_is_tried_again_and_blamed_on_no_record(
+    servers: Servers, toy: Toy, pool: Pool
+) -> None:
+    shaken = Shaken(toy.output, toy.refunds, name=toy.name)
+    shaken.fail_first(
+        asyncpg.ConnectionDoesNotExistError("closed in the middle of operation"),
+        asyncpg.ReadOnlySQLTransactionError("cannot execute INSERT in a read-only transaction"),
+        asyncpg.InterfaceError("connection is closed"),
+        asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress"),
+        asyncpg.CannotConnectNowError("the database system is starting up"),
+    )
+    one = owner(pool, servers.kafka, shaken)
+    await one.claim()
+    one.publish()
+    await one.process(inputs(b"a", b"b"))
+    await one.published()
+    assert await applied(pool) == ["a", "b"]
+    assert await read_all(servers.kafka, f"toy-input.{toy.name}.dlq") == []
     await one.crash()
 
 
