@@ -10,6 +10,6 @@ transaction, `refunds.v1` (`refund.instructed`).
 Owns: `order_money` (one row an order: ledger, payments, and per claim its units, decisions and what was given) and
 `awaited_settlement` (a row for each instruction until it is reported on).
 
-Events are read (`reading.py`) and written (`writing.py`) as structs of the members used here, made and encoded without a
-check; the contract's models say what is wrong with one that cannot be read, and tests hold both alike.
+Events are read (`reading.py`) and written (`writing.py`) as structs of the members used here, made and encoded without
+a check; the contract's models say what is wrong with one that cannot be read, and tests hold both alike.
 """
