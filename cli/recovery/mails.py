@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from cli.recovery.finding import History
 from cli.recovery.standing import Output
 from shared.bus import Record, Service, Work
 from shared.bus.lanes import Lane
@@ -22,27 +23,38 @@ Place = tuple[str, int, int]
 """Topic, lane and offset of a record."""
 
 
-async def take_again(conn: Conn, service: Service, records: Sequence[Record], now: datetime) -> set[Place]:
-    """Let the handler take the inputs by the time they were written; returns where those lie that it cannot take."""
+async def take_again(
+    conn: Conn, service: Service, records: Sequence[Record], now: datetime
+) -> tuple[set[Place], list[History]]:
+    """Let the handler take the inputs by the time they were written; returns where those lie that it cannot take, and
+    what it noted in the claims' histories."""
     ordered = sorted(records, key=lambda record: (record.timestamp_ms, record.topic, record.partition, record.offset))
     dead: set[Place] = set()
+    histories: list[History] = []
     for start in range(0, len(ordered), AT_ONCE):
         batch = ordered[start : start + AT_ONCE]
         lanes = {record.partition: Lane(record.partition, _NOBODY) for record in batch}
         work = Work(conn, now, batch, service.name, lanes, lambda _, lane: lane)
         await service.consume(work)
         dead |= {(one.record.topic, one.record.partition, one.record.offset) for one in work.dead_letters}
-    return dead
+        histories += work.histories
+    return dead, histories
 
 
-async def close_told(conn: Conn, outputs: Sequence[Output]) -> int:
-    """Take the messages out of the queue whose outcome was told; returns how many outcomes there are."""
-    told = [json.loads(one.record.value or b"{}")["notification_id"] for one in outputs]
-    await conn.execute("DELETE FROM message WHERE notification_id = ANY($1::text[])", told)
+async def close_told(conn: Conn, outputs: Sequence[Output]) -> list[History]:
+    """Take the messages out of the queue whose outcome was told; returns what is to be noted of that."""
+    told = [(one, json.loads(one.record.value or b"{}")) for one in outputs]
+    ids = [data["notification_id"] for _, data in told]
+    await conn.execute("DELETE FROM message WHERE notification_id = ANY($1::text[])", ids)
     # Who had which of them in hand, and what he noted, is of the time of the backup.
     await conn.execute("DELETE FROM in_hand")
     await conn.execute("DELETE FROM outcome")
-    return len(told)
+    noted: list[History] = []
+    for one, data in told:
+        how = "told" if one.record.type == "notification.sent.v1" else "not told"
+        what = f"{how}: {data['template']}"
+        noted.append((data["merchant"], data["claim_id"], what, None, one.record.partition, None, one.at))
+    return noted
 
 
 async def let_go_of_old_news(conn: Conn, records: Sequence[Record]) -> int:

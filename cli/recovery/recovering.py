@@ -125,13 +125,17 @@ async def _answers(
         }
     for group in groups:
         await _take_the_rest(search, group, reached)
+    await _note(conn, histories)
+    report.groups, report.outputs = len(groups), len(log.outputs)
+    return reached
+
+
+async def _note(conn: Conn, histories: Sequence[History]) -> None:
     await conn.copy_records_to_table(
         "history",
         records=histories,
         columns=["merchant", "claim_id", "what", "topic", "lane", "record_offset", "at"],
     )
-    report.groups, report.outputs = len(groups), len(log.outputs)
-    return reached
 
 
 async def _take_the_rest(search: Search, group: Group, reached: Mapping[Place, int]) -> None:
@@ -147,13 +151,14 @@ async def _mails(
 ) -> dict[Place, int]:
     """Let the service take all its inputs again, to the end: a message that is told of must not be made once more."""
     known = {place for place, _ in letters.since(database, log)}
-    dead = await mails.take_again(conn, service.make(), [record for record, _, _ in inputs], clock.now()) - known
+    records = [record for record, _, _ in inputs]
+    dead, histories = await mails.take_again(conn, service.make(), records, clock.now())
     reached = dict(log.ends)
-    for topic, lane, offset in dead:  # left to the service: they have to reach the dead-letter topic
+    for topic, lane, offset in dead - known:  # left to the service: they have to reach the dead-letter topic
         reached[topic, lane] = min(reached[topic, lane], offset)
-    report.mails_closed = await mails.close_told(conn, log.outputs)
-    report.mails_let_go = await mails.let_go_of_old_news(conn, [record for record, _, _ in inputs])
-    report.outputs = len(log.outputs)
+    await _note(conn, histories + await mails.close_told(conn, log.outputs))
+    report.mails_let_go = await mails.let_go_of_old_news(conn, records)
+    report.outputs = report.mails_closed = len(log.outputs)
     return reached
 
 
