@@ -115,6 +115,7 @@ ALIKE_BUT_FOR: Mapping[str, tuple[Mapping[str, object], Sequence[Act]]] = {
     "a late report": ({"reported": timedelta(hours=50)}, ()),
     "a gift": ({"lines": [{"quantity": 2, "gift": True, "unit_price": "0"}]}, ()),
     "the category": ({"lines": [{"quantity": 2, "category": "digital"}]}, ()),
+    "the seal": ({"lines": [{"quantity": 2, "sealed": True}]}, ()),
     "the category and the seal": ({"lines": [{"quantity": 2, "category": "digital", "sealed": True}]}, ()),
     "one unit back": ({}, (lambda stage: stage.give_back({"1": 1}),)),
     "two units back": ({}, (lambda stage: stage.give_back(),)),
