@@ -83,6 +83,10 @@ async def test_publish_then_where_then_listen(stack: Stack, unique: str) -> None
     shown = json.loads(out)
     assert (status, shown["end"], shown["order_ids"]) == (0, "decided: refund", [order])
     assert [each["headers"]["ce_type"] for each in shown["events"]].count("claim.decided.v1") == 1
+    contact = first[0]["data"]["customer"]["email"]
+    assert contact not in out
+    _, out, _ = await at_once("where", claim, "--kafka", stack.kafka, "--json", "--merchant", "gejet-mall", "--unmask")
+    assert contact in out
 
     status, _, err = await at_once("where", claim, "--kafka", stack.kafka, "--merchant", "hakago")
     assert status == 1
