@@ -295,8 +295,10 @@ def test_a_referral_is_for_a_person_with_its_readings() -> None:
     stage.admit()
     stage.give_back()
     assert stage.end == "eligible"
+    judged = stage.last.lines[0].reasons
     stage.refer("withdrawal-fee-base")
     assert stage.end == "review"
+    assert stage.last.lines[0].reasons[:-1] == judged, "and with all reasons that it had"
     assert stage.entries() == {"withdrawal-fee-base": {"one": ("refund", "1")}}
     reasons = [one for line in stage.last.lines for one in line.reasons if one.rule == "withdrawal-fee-base"]
     assert [(one.clause, one.effect) for one in reasons] == [("GN4", "refer")]
