@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaConnectionError
 from aiokafka.structs import OffsetAndMetadata
 
 from shared import tracing
@@ -104,6 +105,9 @@ class TransactionalLane:
                 async with asyncio.timeout(30):
                     await producer.start()
                     self._stored = await self._read_stored()
+            except AssertionError as nobody:  # aiokafka's own: it asserts that there is a broker to ask
+                await close(producer)
+                raise KafkaConnectionError("the cluster lists no broker") from nobody
             except BaseException:
                 await close(producer)
                 raise

@@ -7,6 +7,8 @@ from typing import cast
 from uuid import UUID, uuid4
 
 import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaConnectionError
 
 from shared.bus.lanes import Lane
 from shared.bus.outbox import OutboxRow, Outgoing
@@ -82,3 +84,13 @@ async def test_a_row_is_done_when_both_publishers_are_past_it() -> None:
     assert relay.published() == {0: 6}
     exact.drop([0])
     assert relay.published() == {}
+
+
+async def test_a_cluster_that_lists_no_broker_is_a_failure_of_kafka(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nobody(_: object) -> None:
+        raise AssertionError("Did we not perform bootstrap?")
+
+    monkeypatch.setattr(AIOKafkaProducer, "start", nobody)
+    lane = TransactionalLane("service", "127.0.0.1:1", "refunds.v1", 0)
+    with pytest.raises(KafkaConnectionError):
+        await lane.publish([(ROW, EVENT)])
