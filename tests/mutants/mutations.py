@@ -122,6 +122,8 @@ def _never_runs(node: ast.AST, field: str) -> bool:
         return True
     if isinstance(node, ast.Call) and _called(node) == "isinstance":
         return True
+    if isinstance(node, ast.ClassDef) and field == "keywords":
+        return True
     return field in ("annotation", "returns", "decorator_list", "type_params") or (
         isinstance(node, ast.Call) and field == "keywords" and _called(node) in ("ConfigDict", "zip", "dataclass")
     )

@@ -304,7 +304,7 @@ class Stage:
             }
         )
 
-    def returned(self, return_id: str, postage: int, claim: str = "a", paid_by: str = "customer") -> list[Event]:
+    def returned(self, return_id: str, postage: int | None, claim: str = "a", paid_by: str = "customer") -> list[Event]:
         said: dict[str, object] = {
             "return_id": return_id,
             "claim_id": claim,
@@ -313,7 +313,7 @@ class Stage:
             "received_at": self.clock.isoformat(),
             "lines": [{"line_id": "1", "quantity": 1}],
             "fault": "transport",
-            "postage": {"amount": str(postage), "paid_by": paid_by},
+            "postage": None if postage is None else {"amount": str(postage), "paid_by": paid_by},
         }
         return self.take(ReturnReceived.model_validate_json(_json(said)))
 

@@ -231,6 +231,10 @@ def test_items_come_in_the_breakdown_s_order_whatever_the_rules_do() -> None:
     assert list(price(made, LEDGER, claimed()).items) == ["goods", "transaction_fee", "withdrawal_fee"]
 
 
+def test_two_items_do_so_as_well() -> None:
+    assert list(price(policy(fee=fee("5"), goods=GOODS), LEDGER, claimed()).items) == ["goods", "withdrawal_fee"]
+
+
 @pytest.mark.parametrize(
     ("named", "given"),
     [(Named("12.34", "EUR"), 1234), (Named("10", "USD", "0.875"), 875), (Named("0.01", "USD", "0.5"), 1)],

@@ -113,6 +113,16 @@ def test_postage_of_a_claim_in_review_waits_for_the_person() -> None:
     assert breakdown(stage.decided()[-1]) == {"return_postage": 150_000, "compensation": 400_000}
 
 
+@pytest.mark.parametrize(("postage", "paid_by"), [(None, "customer"), (150_000, "merchant")])
+def test_a_return_that_cost_the_customer_nothing_leaves_nothing_to_be_paid(postage: int | None, paid_by: str) -> None:
+    stage = Stage(merchant="hakago", lines=(Line(600_000),), shipping=0)
+    stage.admit(reason="wrong_item")
+    assert stage.returned("r-1", postage, paid_by=paid_by) == []
+    stage.review(amount=400_000)
+    assert stage.refused_by_seller({"r-1": 150_000}) == []
+    assert stage.order.claims["a"].returns == ()
+
+
 def test_an_amount_in_a_currency_that_the_order_has_no_rate_for_is_a_dead_letter() -> None:
     stage = Stage(merchant="hakago", exchange=("USD", "25000"))
     stage.admit(reason="wrong_item")

@@ -2,7 +2,18 @@
 
 import pytest
 
-from shared.money import DECIMALS, MoneyError, apportion, exchange, is_currency, minor, rate, round_half_up, text
+from shared.money import (
+    DECIMALS,
+    MoneyError,
+    apportion,
+    exchange,
+    is_currency,
+    minor,
+    minors,
+    rate,
+    round_half_up,
+    text,
+)
 
 
 @pytest.mark.parametrize(
@@ -23,6 +34,25 @@ from shared.money import DECIMALS, MoneyError, apportion, exchange, is_currency,
 )
 def test_an_amount_is_read_as_minor_units(amount: str, currency: str, units: int) -> None:
     assert minor(amount, currency) == units
+
+
+@pytest.mark.parametrize(
+    ("amounts", "currency", "units"),
+    [
+        (["1", "12.3", "-0.05", "0"], "USD", [100, 1230, -5, 0]),
+        (["11700000", "-1", "007"], "IRR", [11_700_000, -1, 7]),
+        (["12"], "KWD", [12_000]),
+        ([], "USD", []),
+    ],
+)
+def test_several_amounts_are_read_as_each_by_itself(amounts: list[str], currency: str, units: list[int]) -> None:
+    assert list(minors(amounts, currency)) == units == [minor(one, currency) for one in amounts]
+
+
+@pytest.mark.parametrize("amount", ["۱۲", "²", "1,000", "1.234", "", " 1", "1_0"])
+def test_one_of_several_that_is_no_amount_is_refused(amount: str) -> None:
+    with pytest.raises(MoneyError):
+        list(minors(["1", amount], "USD"))
 
 
 @pytest.mark.parametrize(
