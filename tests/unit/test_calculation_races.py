@@ -130,6 +130,19 @@ def test_an_amount_in_a_currency_that_the_order_has_no_rate_for_is_a_dead_letter
         stage.partial("12", currency="EUR")
 
 
+def test_a_decision_names_the_assessment_that_it_answers() -> None:
+    stage = Stage()
+    stage.admit()
+    stage.assess(revision=3)
+    stage.review(amount=10_200_000)
+    assert [one.revision for one in stage.decided()] == [3, None], "and a person's none"
+    stage = Stage(merchant="hakago")
+    stage.admit(reason="wrong_item")
+    stage.full(revision=2)
+    stage.partial(1, "an-2", revision=5)
+    assert stage.referred()[0].revision == 5
+
+
 def test_staff_may_replace_where_no_policy_was_in_force() -> None:
     stage = Stage(carrier="tipax")
     stage.admit()

@@ -68,10 +68,11 @@ def judged(
     wants: Wants = "refund",
     asked: list[Sequence[str]] | None = None,
     received: bool = True,
+    reason: str = "technical_fault",
 ) -> JudgedClaim:
     """The claim of these lines, reported so long after receipt; a refund is 1.00 for each of its lines."""
     receipt = T0 if received else None
-    case = ClaimCase("technical_fault", wants, T0 + timedelta(minutes=minutes), receipt, "post", lines)
+    case = ClaimCase(reason, wants, T0 + timedelta(minutes=minutes), receipt, "post", lines)
 
     def amount(line_ids: tuple[str, ...]) -> str:
         if asked is not None:
@@ -248,6 +249,15 @@ def test_of_two_waits_that_readings_ask_for_the_first_comes_first() -> None:
     made = policy(windowed=windowed, back=BACK, remedy=REFUND)
     assert judged(made, line(back=0), received=False).step is Step.DELIVERY
     assert judged(made, line(back=0)).step is Step.RETURN
+
+
+@pytest.mark.parametrize(("clause", "says"), [(None, "No clause covers the reason late."), ("C2", "C2.")])
+def test_a_reason_without_rules_is_for_a_person_in_the_words_of_its_clause(clause: str | None, says: str) -> None:
+    made = policy(remedy=REFUND)
+    other = made.other_reasons.model_copy(update={"clause": clause})
+    claim = judged(made.model_copy(update={"other_reasons": other}), line(), reason="late")
+    (finding,) = claim.lines[0].findings
+    assert (claim.step, finding.clause, finding.text) == (Step.REVIEW_NOW, clause, says)
 
 
 def test_a_claim_all_of_whose_lines_are_rejected_is_rejected() -> None:
