@@ -1,9 +1,10 @@
 """Everything that is pruned in time is pruned at once, and then every event comes again: it acts no second time."""
 
 import asyncpg
+import pytest
 
 from tests.conftest import MakeStack
-from tests.e2e.test_recover import SERVICES, Pipeline
+from tests.e2e.test_recover import HASTY, SERVICES, Pipeline
 from tests.faults.evidence import gather
 from tests.stack import Received, eventually
 
@@ -17,8 +18,9 @@ SAID_ONCE = ("assessments.v1", "decisions.v1", "refunds.v1", "notifications.v1")
 DOOR = ("claim.admitted.v1", "claim.refused.v1", "claim.parked.v1")
 
 
+@pytest.mark.timeout(400)
 async def test_what_comes_after_it_was_forgotten_has_no_effect(make_stack: MakeStack) -> None:
-    pipeline = Pipeline(make_stack(env=AT_ONCE), seed=11)
+    pipeline = Pipeline(make_stack(env=HASTY | AT_ONCE), seed=11)
     await pipeline.wave()
     await pipeline.wave()
     await pipeline.rest()
