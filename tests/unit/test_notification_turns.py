@@ -7,8 +7,17 @@ import msgspec
 import msgspec.structs
 import pytest
 
-from services.notification.domain import NOTICES_KEPT, Told, turn
-from services.notification.reading import ClaimAssessed, ClaimDecided, ClaimRefused, ClaimSettled, Occasion
+from services.notification.domain import NOTICES_KEPT, Told, sheet_of, turn
+from services.notification.reading import (
+    ClaimAdmitted,
+    ClaimAssessed,
+    ClaimDecided,
+    ClaimRefused,
+    ClaimSettled,
+    Occasion,
+    read,
+)
+from tests import console_samples as samples
 
 AT = datetime(2026, 11, 5, tzinfo=UTC)
 ABOUT = {"claim_id": "c-1", "merchant": "hakago", "order_id": "o-1"}
@@ -91,6 +100,9 @@ def told(*events: Occasion) -> list[str]:
         ([refused()], ["refused"]),
         ([assessed("delivery")], ["awaiting_delivery"]),
         ([assessed("return", authorization="RA-1")], ["awaiting_return"]),
+        ([assessed("return")], ["awaiting_return"]),
+        ([assessed("return", authorization="RA-1"), assessed("review")], ["awaiting_return"]),
+        ([assessed("delivery"), assessed("seller")], ["awaiting_delivery"]),
         ([assessed("seller")], ["received"]),
         ([assessed("review")], ["received"]),
         ([assessed(None, "eligible")], []),
@@ -167,3 +179,14 @@ def test_a_claim_remembers_its_latest_notices_and_no_more_than_so_many() -> None
         notices.append(notice)
         state = state.having(notice)
     assert [state.knows(notice) for notice in notices] == [False] + [True] * NOTICES_KEPT
+
+
+def test_a_claim_s_sheet_has_its_titles_and_the_parts_that_are_claimed() -> None:
+    order = samples.order("O-1")
+    claim = samples.claim("C-1", order)
+    lines = [{"line_id": "1", "quantity": 1, "part": "lid"}, {"line_id": "2", "quantity": 1, "part": None}]
+    admitted = read("claim.admitted.v1", msgspec.json.encode(samples.admitted(claim | {"lines": lines}, order)))
+    assert isinstance(admitted, ClaimAdmitted)
+    sheet = sheet_of(admitted)
+    assert (sheet.reason, sheet.locale, sheet.parts) == ("withdrawal", "fa-IR", {"1": "lid"})
+    assert list(sheet.titles) == ["1"]
