@@ -162,7 +162,7 @@ class Nemesis:
         await self._end_part("postgres", signal.SIGQUIT)
         return "immediate"
 
-    async def cut_connections(self, service: str, _: int, chance: random.Random) -> str:
+    async def cut_connections(self, service: str, _: int, chance: random.Random) -> str | None:
         """Cut a service's connections several times in quick succession, those at work above all."""
         cut = 0
         for pause in [chance.uniform(0.01, 0.08) for _ in range(20)]:
@@ -173,7 +173,7 @@ class Nemesis:
                     self._database(service),
                 )
             await asyncio.sleep(pause)
-        return f"{service}, {cut} connections"
+        return f"{service}, {cut} connections" if cut else None
 
     async def cut_in_commit(self, service: str, _: int, chance: random.Random) -> str | None:
         """The connection breaks in the middle of a COMMIT: before the server has read it, or before its answer."""
