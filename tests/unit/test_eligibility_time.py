@@ -154,3 +154,17 @@ def test_a_version_ends_when_it_says_so() -> None:
     closed = PolicyBook([gejet.model_copy(update={"in_force_until": until})])
     assert closed.in_force("gejet-mall", until - S) is not None
     assert closed.in_force("gejet-mall", until) is None
+
+
+def test_a_gift_beside_a_return_that_stays_incomplete_is_rejected_for_being_one_and_nothing_else() -> None:
+    stage = Stage(
+        "technical_fault", facts=GOOD, lines=[{"quantity": 2}, {"quantity": 1, "gift": True, "unit_price": "0"}]
+    )
+    stage.admit()
+    stage.give_back({"1": 1}, fault_confirmed=True)
+    stage.wait(timedelta(days=15))
+    rules = [[reason.rule for reason in line.reasons] for line in stage.last.lines]
+    assert stage.end == "review"
+    assert [line.verdict for line in stage.last.lines] == ["undecided", "rejected"]
+    assert rules[0][-1] == "return-incomplete"
+    assert "return-incomplete" not in rules[1]

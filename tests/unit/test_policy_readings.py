@@ -260,6 +260,13 @@ def test_a_reason_without_rules_is_for_a_person_in_the_words_of_its_clause(claus
     assert (claim.step, finding.clause, finding.text) == (Step.REVIEW_NOW, clause, says)
 
 
+def test_a_gift_is_named_as_one() -> None:
+    gift: Rule = {"kind": "condition", "clause": "C3", "fact": "gift", "is": [False], "otherwise": "review"}
+    made = policy(gift=gift, remedy=REFUND)
+    for line_, says in ((LineCase("1", 1, gift=True), "a gift invoiced at 0"), (LineCase("1", 1), "no gift")):
+        assert judged(made, line_).lines[0].findings[0].text == f"C3. ({says})"
+
+
 def test_a_claim_all_of_whose_lines_are_rejected_is_rejected() -> None:
     claim = judged(policy(misuse=MISUSE, remedy=REFUND), line("1", misuse=True), line("2", misuse=True))
     assert (claim.step, claim.remedy) == (Step.REJECT, None)
