@@ -260,6 +260,14 @@ def test_a_reason_without_rules_is_for_a_person_in_the_words_of_its_clause(claus
     assert (claim.step, finding.clause, finding.text) == (Step.REVIEW_NOW, clause, says)
 
 
+def test_a_reading_under_which_nobody_knows_yet_what_it_leads_to_is_for_a_person() -> None:
+    seller: Rule = {"kind": "wait", "clause": "C2", "for": "seller"}
+    answered: Rule = {**REFUND, "when": {"answer": ["refund_full"]}}
+    claim = judged(policy(short=SHORT, long=LONG, seller=seller, answered=answered), line(), minutes=90)
+    assert claim.step is Step.REVIEW_NOW
+    assert shown(claim) == {"window": {"short": ("rejected", None), "long": ("review", None)}}
+
+
 def test_a_gift_is_named_as_one() -> None:
     gift: Rule = {"kind": "condition", "clause": "C3", "fact": "gift", "is": [False], "otherwise": "review"}
     made = policy(gift=gift, remedy=REFUND)
