@@ -190,6 +190,8 @@ def _calculated(node: ast.BinOp, put: Put) -> Iterator[Site]:
 
 
 def _is_type(node: ast.AST) -> bool:
+    if isinstance(node, ast.Constant) and node.value is None:
+        return True
     return isinstance(node, ast.Name) and (
         node.id in ("int", "str", "bool") or (node.id[0].isupper() and node.id[1:2].islower())
     )
