@@ -104,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             tally.tell(name, end)
 
-    done = in_arena(near, sift)
+    done = in_arena(near, sift) if any(one.function for one in picked) else True
     if left or policies:
         waiting = Counter(str(mutant) for mutant in left)
 
