@@ -17,7 +17,7 @@ TELLING: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "fence": ("hang at a point", ("hang_before_lock",), ALL),
     "inbox": ("crash at a point", ("after_send",), ALL),
     "transactional_position": ("crash at a point", ("after_kafka_transaction",), ("refund-calculation",)),
-    "row_lock": ("hang at a point", ("hang_before_save",), ALL),
+    "row_lock": ("hang at a point", ("hang_after_lock", "hang_before_save"), ALL),
 }
 """What shows the lack of each protection soonest: a kind of fault, its points, and in which services."""
 TELLING_SECONDS = 60
