@@ -152,12 +152,17 @@ async def _mails(
     """Let the service take all its inputs again, to the end: a message that is told of must not be made once more."""
     known = {place for place, _ in letters.since(database, log)}
     records = [record for record, _, _ in inputs]
-    dead, histories = await mails.take_again(conn, service.make(), records, clock.now())
+    before = await mails.waiting(conn)
+    dead = await mails.take_again(conn, service.make(), records, clock.now())
     reached = dict(log.ends)
     for topic, lane, offset in dead - known:  # left to the service: they have to reach the dead-letter topic
         reached[topic, lane] = min(reached[topic, lane], offset)
-    await _note(conn, histories + await mails.close_told(conn, log.outputs))
-    report.mails_let_go = await mails.let_go_of_old_news(conn, records)
+    noted = await mails.close_told(conn, log.outputs, before)
+    gone = await mails.let_go_of_old_news(conn, records)
+    noted += ((*one[:2], one[2].replace("to tell", "not told"), *one[3:]) for name in gone if (one := before.get(name)))
+    noted += (one for name, one in (await mails.waiting(conn)).items() if name not in before)
+    await _note(conn, noted)
+    report.mails_let_go = len(gone)
     report.outputs = report.mails_closed = len(log.outputs)
     return reached
 
