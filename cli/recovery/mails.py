@@ -88,7 +88,8 @@ async def let_go_of_old_news(conn: Conn, records: Sequence[Record]) -> list[str]
     decided = [json.loads(r.value or b"{}") for r in records if r.type == "claim.decided.v1"]
     gone = await conn.fetch(
         "DELETE FROM message m USING unnest($1::text[], $2::text[]) AS u (merchant, claim_id) "
-        "WHERE (m.merchant, m.claim_id) = (u.merchant, u.claim_id) AND m.template = ANY($3::text[]) RETURNING m.notification_id",
+        "WHERE (m.merchant, m.claim_id) = (u.merchant, u.claim_id) AND m.template = ANY($3::text[]) "
+        "RETURNING m.notification_id",
         [str(one.get("merchant")) for one in decided],
         [str(one.get("claim_id")) for one in decided],
         list(_WAITING),
