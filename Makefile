@@ -18,7 +18,7 @@ export UV_COMPILE_BYTECODE := true
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test faults lint types imports schema check clean bench guard profile
+.PHONY: help setup demo up down test faults lint types imports schema check clean bench guard recovery profile
 
 help: ## show this list
 	@echo "make setup, then make demo. Targets:"
@@ -54,6 +54,9 @@ faults: $(STAMP) ## break a running stack for 10 minutes and prove that nothing 
 
 bench: $(STAMP) ## how fast: against a raw loop, a naive service and Kafka Streams, some 15 minutes (docs/speed.md)
 	@$(VENV)/bin/python -m bench $(BENCH)
+
+recovery: $(STAMP) ## restore and lose every database of a running stack and bring it forward, three minutes (docs/recovery.md)
+	@$(VENV)/bin/python -m pytest -m long tests/e2e/test_recover.py
 
 guard: $(STAMP) ## under a minute: has the ratio to the raw loop fallen by more than a third of what is recorded?
 	@$(VENV)/bin/python -m bench --short --json $(or $(TMPDIR),/tmp)/makegood-guard.json

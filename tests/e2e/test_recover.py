@@ -150,6 +150,7 @@ async def refusing(pipeline: Pipeline, service: str) -> None:
     )
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 async def test_restored_and_lost_databases_are_brought_forward(make_stack: MakeStack) -> None:
     pipeline = Pipeline(make_stack(env=HASTY), seed=5)
