@@ -23,6 +23,7 @@ import asyncpg
 import httpx2
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -105,7 +106,9 @@ class Browser:
         return WebDriverWait(self.driver, LIMIT).until(lambda d: d.find_element(By.CSS_SELECTOR, css))
 
     def until(self, what: Callable[[], object], why: str) -> None:
-        WebDriverWait(self.driver, LIMIT).until(lambda _: what(), message=why)
+        # What is looked at may be swapped for its newer self between being found and being read.
+        waiting = WebDriverWait(self.driver, LIMIT, ignored_exceptions=(StaleElementReferenceException,))
+        waiting.until(lambda _: what(), message=why)
 
     def text(self) -> str:
         return self.driver.find_element(By.CSS_SELECTOR, "body").text
