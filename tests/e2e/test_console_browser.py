@@ -23,7 +23,7 @@ import asyncpg
 import httpx2
 import pytest
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -105,9 +105,10 @@ class Browser:
     def find(self, css: str) -> WebElement:
         return WebDriverWait(self.driver, LIMIT).until(lambda d: d.find_element(By.CSS_SELECTOR, css))
 
-    def until(self, what: Callable[[], object], why: str) -> None:
-        # What is looked at may be swapped for its newer self between being found and being read.
-        waiting = WebDriverWait(self.driver, LIMIT, ignored_exceptions=(StaleElementReferenceException,))
+    def until(self, what: Callable[[], object], why: str, limit: float = LIMIT) -> None:
+        # What is looked at may be swapped for its newer self, or the page be left, between finding and reading; the
+        # driver has several names for that.
+        waiting = WebDriverWait(self.driver, limit, ignored_exceptions=(WebDriverException,))
         waiting.until(lambda _: what(), message=why)
 
     def text(self) -> str:
@@ -287,8 +288,9 @@ def _try_the_policy(browser: Browser) -> None:
     browser.open("/policies/gejet-mall/1")
     browser.find("#days option[value='0']").click()
     browser.find("#backtest form button.main").click()
-    done = WebDriverWait(browser.driver, 90)
-    done.until(lambda d: "would have ended otherwise" in d.find_element(By.CSS_SELECTOR, "#backtest-result").text)
+    browser.until(
+        lambda: "would have ended otherwise" in browser.find("#backtest-result").text, "the backtest's result", 90
+    )
 
 
 FOCUSED = """
