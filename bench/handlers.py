@@ -106,7 +106,7 @@ async def _recorded(number: int) -> Recording:
             middle = {name: await topics.ends(name) for name in TOPICS}
             for one in loader.built(some):
                 await loader.send(one)
-            await asyncio.sleep(2.0)
+            await asyncio.sleep(2.0)  # the services tell Kafka how far they are once a second
             await stack.caught_up(300.0)
             ends = {name: await topics.ends(name) for name in TOPICS}
             before = await _read(stack.kafka, {tp: 0 for each in middle.values() for tp in each}, middle.values())

@@ -10,8 +10,8 @@ from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Meta, Struct
 
-from shared.events import BadEvent, parse_data
 from shared.events.parts import Carton, ClaimReason, Fault, Outcome, Payer, Seal, SellerAnswer, Wants
+from shared.events.reading import decode
 
 Instant: TypeAlias = Annotated[datetime, Meta(tz=True)]
 
@@ -221,8 +221,4 @@ DECODERS: Final = {shape.type: msgspec.json.Decoder(shape) for shape in _SHAPES}
 
 def read(type: str, value: bytes) -> Heard:
     """The data of an event of one of the types above. Raises `BadEvent`."""
-    try:
-        return DECODERS[type].decode(value)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        parse_data(type, value)  # what is wrong with it in the contract's words, and where
-        raise BadEvent("$", str(error)) from None
+    return decode(DECODERS[type], type, value)

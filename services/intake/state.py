@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import ClassVar, Final
 
-from msgspec import MsgspecError, Raw, Struct, field
+from msgspec import Raw, Struct, field
 from msgspec.json import Decoder, Encoder
 
 from services.intake.units import Spans
 from shared.events import (
-    BadEvent,
     ClaimAdmitted,
     ClaimCancelled,
     ClaimDecided,
@@ -33,6 +32,7 @@ from shared.events import (
     parse,
 )
 from shared.events.parts import Outcome, Verdict
+from shared.events.reading import decode
 
 AboutClaim = ClaimCancelled | SellerAnswered | ReturnShipped | ReturnReceived | ClaimReviewed
 """What follows a claim: kept until the claim is admitted when it comes before it."""
@@ -241,11 +241,7 @@ def as_received(state: OrderState) -> Raw:
 
 def read_decided(value: bytes) -> Decided:
     """A decision. Raises `BadEvent`."""
-    try:
-        return _DECIDED.decode(value)
-    except MsgspecError as error:
-        parse(ClaimDecided, value)  # says more precisely what is wrong
-        raise BadEvent("$", str(error)) from None
+    return decode(_DECIDED, ClaimDecided.type, value)
 
 
 def data_of(output: Output) -> bytes:

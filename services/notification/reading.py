@@ -11,7 +11,6 @@ from typing import Final, Literal
 
 import msgspec
 
-from shared.events import BadEvent, parse_data
 from shared.events.parts import (
     Awaiting,
     BreakdownKind,
@@ -21,6 +20,7 @@ from shared.events.parts import (
     RefusalCode,
     Verdict,
 )
+from shared.events.reading import decode
 
 
 class View(msgspec.Struct, frozen=True, gc=False):
@@ -223,11 +223,7 @@ def read(type_: str, value: bytes) -> View:
     Raises:
         BadEvent: a member that is read here is missing or wrong.
     """
-    try:
-        return _DECODERS[type_].decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        parse_data(type_, value)
-        raise BadEvent("$", str(error)) from None
+    return decode(_DECODERS[type_], type_, value)
 
 
 __all__ = [

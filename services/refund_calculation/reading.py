@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, ClassVar, Final, Literal
 
-from msgspec import DecodeError, Meta, Raw, Struct
+from msgspec import Meta, Raw, Struct
 from msgspec.json import Decoder, Encoder
 
-from shared.events import BadEvent, parse_data
 from shared.events.parts import Payer, SellerAnswer, Verdict, Wants
+from shared.events.reading import decode
 
 Positive = Annotated[int, Meta(ge=1)]
 
@@ -242,12 +242,7 @@ _encoder: Final = Encoder()
 
 def read(type: str, value: bytes) -> Taken:
     """An event of one of `TYPES`. Raises `BadEvent` with the path of what is wrong."""
-    try:
-        return _DECODERS[type].decode(value)
-    except (DecodeError, UnicodeDecodeError) as error:
-        parse_data(type, value)  # says it in the contract's own words
-        message, _, path = str(error).partition(" - at ")
-        raise BadEvent(path.strip("`") or "$", message) from None
+    return decode(_DECODERS[type], type, value)
 
 
 def keep(event: Assessed, basis: Basis) -> bytes:

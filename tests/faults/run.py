@@ -165,7 +165,7 @@ class Run:
             due, self.to_pay = self.to_pay, []
             if due:
                 await publish_patiently(stack, [settlement(record.data) for record in due])
-            await asyncio.sleep(1)
+            await asyncio.sleep(1)  # a payment system that works in rounds; it ends with the faults
 
     async def _rest(self, stack: Stack) -> None:
         until = time.monotonic() + self.patience

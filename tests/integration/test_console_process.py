@@ -61,7 +61,6 @@ async def test_rebuilt_by_its_command_it_has_the_same_rows(servers: Servers, dat
         except asyncpg.UndefinedTableError:
             return False
         before = await read()
-        await asyncio.sleep(0)
         return len(mine & {row["claim_id"] for row in rows}) == 8 and letters >= 4 and before == await read()
 
     try:

@@ -162,7 +162,7 @@ def test_what_cannot_be_read_is_explained_in_the_contract_s_words(data: bytes, p
 def test_what_only_the_contract_s_models_can_read_is_a_dead_letter_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(reading, "parse_data", lambda type_, value: None)
+    monkeypatch.setattr("shared.events.reading.parse_data", lambda type_, value: None)
     with pytest.raises(BadEvent, match="Expected `str`") as bad:
         read("claim.cancelled.v1", b'{"claim_id":"c","merchant":"m","order_id":7,"by":"c"}')
     assert (bad.value.path, bad.value.message) == ("$.order_id", "Expected `str`, got `int`")

@@ -1,6 +1,5 @@
 """Pricing under a policy made up for it: what the two merchants' policies do not need, a third one may."""
 
-import json
 from collections.abc import Mapping
 
 import pytest
@@ -10,6 +9,7 @@ from shared.ledger import open_ledger
 from shared.policy.model import Policy
 from shared.policy.rules import Situation
 from shared.pricing import Claimed, Named, Past, Priced, PricingError, price, weigh
+from tests.policy_samples import made_up
 from tests.unit.test_ledger import Carriage, Line, Paid, Placed
 
 ENTRIES: dict[str, object] = {
@@ -38,24 +38,7 @@ def share(item: str, of: str, **more: object) -> dict[str, object]:
 
 
 def policy(**rules: Mapping[str, object]) -> Policy:
-    named = {name: {"id": name, **rule} for name, rule in rules.items()}
-    return Policy.model_validate_json(
-        json.dumps(
-            {
-                "merchant": "shop",
-                "version": 1,
-                "in_force_from": "2020-01-01T00:00:00Z",
-                "currency": "EUR",
-                "locale": "de-DE",
-                "rounding": "half_up",
-                "deadlines": {"seller_days": 7, "return_days": 14},
-                "clauses": {name: {"en": f"{name}.", "local": f"{name}."} for name in ("C1", "C2", "C3")},
-                "register": ENTRIES,
-                "rules": named,
-                "reasons": {"withdrawal": list(named)},
-            }
-        )
-    )
+    return made_up("withdrawal", rules, ENTRIES)
 
 
 LEDGER = open_ledger(

@@ -11,7 +11,7 @@ from msgspec import NODEFAULT, Raw, Struct
 from msgspec.structs import fields
 from pydantic import BaseModel
 
-from services.eligibility import reading, said
+from services.eligibility import said
 from services.eligibility.reading import DECODERS, read
 from shared.events import TYPES, BadEvent, ClaimAssessed, dump, parse_data
 from shared.events.basis import Basis
@@ -107,7 +107,7 @@ def test_what_is_no_event_at_all_is_told_so(value: bytes) -> None:
 
 
 def test_what_only_the_narrow_shape_refuses_is_refused_in_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "parse_data", lambda *_: None)
+    monkeypatch.setattr("shared.events.reading.parse_data", lambda *_: None)
     with pytest.raises(BadEvent, match="merchant"):
         read("claim.decided.v1", b"{}")
 

@@ -22,7 +22,7 @@ from services.intake.state import (
     read_decided,
     write,
 )
-from shared.events import ClaimAdmitted, ClaimDecided, ClaimParked, CustomerContact, Event
+from shared.events import BadEvent, ClaimAdmitted, ClaimDecided, ClaimParked, CustomerContact, Event
 from shared.events.envelope import open_input
 from tests.intake_samples import (
     HAKAGO,
@@ -506,6 +506,12 @@ def test_what_is_admitted_carries_the_order_without_contact_data() -> None:
     after = door.emitted[-1].event
     assert isinstance(after, ClaimAdmitted)
     assert after.order.received_at == datetime.fromisoformat("2026-11-04T10:00:00+03:30")
+
+
+@pytest.mark.parametrize("value", [b"", b"{", b"[]", b'{"merchant": "\xff"}', b"{}"])
+def test_a_decision_that_cannot_be_read_is_told_so(value: bytes) -> None:
+    with pytest.raises(BadEvent):
+        read_decided(value)
 
 
 def test_a_parked_claim_says_until_when() -> None:

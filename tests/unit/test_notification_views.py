@@ -84,7 +84,7 @@ def test_what_is_no_json_is_refused() -> None:
 
 
 def test_what_only_the_view_refuses_is_refused_in_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.notification.reading.parse_data", lambda type_, value: None)
+    monkeypatch.setattr("shared.events.reading.parse_data", lambda type_, value: None)
     with pytest.raises(BadEvent, match="missing required field") as refusal:
         read("claim.refused.v1", b"{}")
     assert refusal.value.path == "$"

@@ -1,7 +1,6 @@
 """Open points under a policy made up for them: which lines they part, what is shown of them, what a claim comes to."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,8 +11,7 @@ from shared.policy.judge import Step
 from shared.policy.model import Policy
 from shared.policy.readings import JudgedClaim, JudgedLine, judge_claim
 from shared.policy.rules import Value
-
-Rule = Mapping[str, object]
+from tests.policy_samples import Rule, made_up
 
 T0 = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 REGISTER = {
@@ -37,24 +35,7 @@ REFUND: Rule = {"kind": "remedy", "clause": "C3", "gives": "refund"}
 
 
 def policy(**rules: Rule) -> Policy:
-    named = {name: {"id": name, **rule} for name, rule in rules.items()}
-    return Policy.model_validate_json(
-        json.dumps(
-            {
-                "merchant": "shop",
-                "version": 1,
-                "in_force_from": "2020-01-01T00:00:00Z",
-                "currency": "EUR",
-                "locale": "de-DE",
-                "rounding": "half_up",
-                "deadlines": {"seller_days": 7, "return_days": 14},
-                "clauses": {name: {"en": f"{name}.", "local": f"{name}."} for name in ("C1", "C2", "C3")},
-                "register": REGISTER,
-                "rules": named,
-                "reasons": {"technical_fault": list(named)},
-            }
-        )
-    )
+    return made_up("technical_fault", rules, REGISTER)
 
 
 def line(line_id: str = "1", category: str | None = None, back: int = 1, **stated: Value) -> LineCase:

@@ -1,14 +1,9 @@
 """Gaps, conflicts and dead rules of a reason, under policies made up for them: what is said, and what is not."""
 
-import json
-from collections.abc import Mapping
-
 import pytest
 
-from shared.policy.model import Policy
 from shared.policy.ways import ways
-
-Rule = Mapping[str, object]
+from tests.policy_samples import Rule, made_up
 
 REGISTER = {
     "base": {"readings": {"one": "the one", "other": "the other"}, "chosen": "one", "on_difference": "decide"},
@@ -54,25 +49,8 @@ PARTIAL = {"answer": ["refund_partial"]}
 
 def said(**rules: Rule) -> list[str]:
     """What is wrong with a reason that has these rules, by its first words."""
-    named = {name.replace("_", "-"): {"id": name.replace("_", "-"), **rule} for name, rule in rules.items()}
-    policy = Policy.model_validate_json(
-        json.dumps(
-            {
-                "merchant": "shop",
-                "version": 1,
-                "in_force_from": "2020-01-01T00:00:00Z",
-                "currency": "EUR",
-                "locale": "de-DE",
-                "rounding": "half_up",
-                "deadlines": {"seller_days": 7, "return_days": 14},
-                "clauses": {"C1": {"en": "C1.", "local": "C1."}},
-                "register": REGISTER,
-                "rules": named,
-                "reasons": {"late": list(named)},
-            }
-        )
-    )
-    return list(ways(policy, "late"))
+    named = {name.replace("_", "-"): rule for name, rule in rules.items()}
+    return list(ways(made_up("late", named, REGISTER, clauses=["C1"]), "late"))
 
 
 FINE = {
