@@ -29,8 +29,8 @@ from shared.db import Conn
 
 log = structlog.get_logger(__name__)
 
-MOST_STEPS: Final = 2_000
-"""How many steps the search may take for one group, besides one for each of its inputs."""
+MOST_STEPS: Final = 10_000
+"""How many steps a search may take for one group, besides one for each of its inputs."""
 _UNDER_A_MILLISECOND: Final = timedelta(microseconds=999)
 _NOBODY: Final = UUID(int=0)
 
@@ -90,6 +90,11 @@ class _Point:
     silent: Record | None = None
     """The input that nothing came of at the instant of the next output: it need not be tried again for silence."""
 
+    @property
+    def mark(self) -> tuple[tuple[int, ...], int]:
+        """How much was read of each place, and how much was said."""
+        return tuple(self.taken.values()), self.matched
+
 
 class Search:
     """Takes the groups of one service through its handler. `timers`: the table whose due rows its timer looks at."""
@@ -108,13 +113,33 @@ class Search:
         """
         lanes = {place: group.sure.get(place, []) + group.open_.get(place, []) for place in _places(group)}
         sure = {place: len(group.sure.get(place, ())) for place in lanes}
+        nearest = Complaint((0, 0), "")
+        # Where as much was read and said, the rows are mostly the same, whatever the order was: not always, so that
+        # what was not found under that assumption is looked for again without it.
+        for remember in (True, False):
+            found = await self._search(group, lanes, sure, set() if remember else None)
+            if isinstance(found, Found):
+                return found
+            nearest = max(nearest, found, key=lambda one: one.rank)
+        last = f"{group.outputs[-1].place} does not come out" if group.outputs else "it would be said now"
+        raise Irreproducible(f"{group.about}: {nearest.what or last}")
+
+    async def _search(
+        self,
+        group: Group,
+        lanes: dict[Place, list[Record]],
+        sure: dict[Place, int],
+        met: set[tuple[tuple[int, ...], int]] | None,
+    ) -> Found | Complaint:
+        """Depth first; `met` are the points that need not be met again. Returns the complaint that came furthest where
+        nothing is found; the group's rows are as they were then."""
         start = min((r.timestamp_ms for lane in lanes.values() for r in lane), default=0)
         first = _Point(dict.fromkeys(lanes, 0), 0, datetime.fromtimestamp(start / 1000, UTC))
         first.ways = self._ways(first, lanes, sure, group.outputs)
         points, steps, nearest, turned_back = [first], 0, Complaint((0, 0), ""), False
         limit = MOST_STEPS + sum(len(lane) for lane in lanes.values())
         await self._conn.execute("SAVEPOINT point_0")
-        while points:
+        while points and steps <= limit:
             point = points[-1]
             if point.matched == len(group.outputs) and all(point.taken[place] >= sure[place] for place in lanes):
                 await self._conn.execute("RELEASE SAVEPOINT point_0")
@@ -125,7 +150,7 @@ class Search:
                 }
                 return Found(reached, list(point.histories), turned_back)
             way = next(point.ways, None)
-            if way is None or steps > limit:
+            if way is None:
                 points.pop()
                 turned_back = True
                 if points:
@@ -135,6 +160,11 @@ class Search:
             name = f"point_{len(points)}"
             await self._conn.execute(f"SAVEPOINT {name}")
             following, complaint = await self._step(point, way, group, name)
+            if following is not None and met is not None:
+                if following.mark in met:
+                    following = None
+                else:
+                    met.add(following.mark)
             if following is None:
                 nearest = max(nearest, complaint, key=lambda one: one.rank)
                 await self._conn.execute(f"ROLLBACK TO SAVEPOINT {name}")
@@ -143,35 +173,33 @@ class Search:
             following.ways = self._ways(following, lanes, sure, group.outputs)
             points.append(following)
         await self._conn.execute("ROLLBACK TO SAVEPOINT point_0")
-        last = f"{group.outputs[-1].place} does not come out" if group.outputs else "it would be said now"
-        raise Irreproducible(f"{group.about}: {nearest.what or last}")
+        if points:
+            return Complaint(nearest.rank, f"{nearest.what} (given up after {limit} steps)")
+        return nearest
 
-    async def take_quietly(self, record: Record) -> None:
-        """Take an input that lies below another that was answered: nothing must come out.
-
-        Raises:
-            Irreproducible: something did.
-        """
+    async def took_quietly(self, record: Record) -> bool:
+        """Take an input, unless something comes of it."""
         point = _Point({}, 0, datetime.fromtimestamp(record.timestamp_ms / 1000, UTC))
         await self._conn.execute("SAVEPOINT point_0")
-        following, complaint = await self._step(point, (record, point.now, True), Group(), "point_0")
+        following, _ = await self._step(point, (record, point.now, True), Group(), "point_0")
         await self._conn.execute("RELEASE SAVEPOINT point_0")
-        if following is None:
-            raise Irreproducible(complaint.what)
+        return following is not None
 
     def _ways(
         self, point: _Point, lanes: dict[Place, list[Record]], sure: dict[Place, int], outputs: Sequence[Output]
     ) -> Iterator[Way]:
         """What can come next: (input, instant, quietly), an input of None for a look at the timers. Inputs by the time
-        they were written; those that may not have been dealt with only while there are outputs to come."""
+        they were written; those that may not have been dealt with only while something is to come yet, and where that
+        is an input that nothing came of, after it."""
         told = instant(outputs[point.matched :]) if point.matched < len(outputs) else None
+        left = told is not None or any(point.taken[place] < sure[place] for place in lanes)
         coming = sorted(
-            (lane[count].timestamp_ms, place)
+            (told is None and count >= sure[place], lane[count].timestamp_ms, place)
             for place, lane in lanes.items()
-            if (count := point.taken[place]) < (len(lane) if told is not None else sure[place])
+            if (count := point.taken[place]) < (len(lane) if left else sure[place])
         )
         look = told is not None and self._timers is not None
-        for written, place in coming:
+        for _, written, place in coming:
             record = lanes[place][point.taken[place]]
             at = max(point.now, datetime.fromtimestamp(written / 1000, UTC))
             if look and told is not None and at > told + _UNDER_A_MILLISECOND:

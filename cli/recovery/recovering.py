@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 from uuid import uuid4
 
 from cli.recovery import letters, mails
-from cli.recovery.finding import Group, History, Search
-from cli.recovery.services import Recoverable, groups_of
+from cli.recovery.finding import Found, Group, History, Irreproducible, Search
+from cli.recovery.services import Recoverable, first_told, groups_of
 from cli.recovery.standing import Database, Log, Place, behind, expired, fresh, read_database, read_log
 from cli.stack.errors import StackError
 from shared import clock
 from shared.bus import Record
 from shared.db import Conn, connect, migrate
 
+MOST_ROUNDS: Final = 20
+"""How often all is searched again after some lane turned out to have been read further."""
 Fresh = tuple[Record, str, int]
 """An input with its origin and number."""
 
@@ -104,30 +107,56 @@ async def _answers(
     conn: Conn, service: Recoverable, database: Database, log: Log, inputs: Sequence[Fresh], report: Report
 ) -> dict[Place, int]:
     """Let the service take its inputs again so that its outputs come out; returns how far it had come."""
-    failed = {place for place, letter in letters.since(database, log) if letters.reason(letter).startswith("handler:")}
+    dead = dict(letters.since(database, log))
+    failed = {place for place, letter in dead.items() if letters.reason(letter).startswith("handler:")}
     taken = [r for r, _, _ in inputs if (r.topic, r.partition, r.offset) not in failed]
+    taken = first_told(taken, service.make().foreign, dead)
     reached = {place: max(database.positions.get(place, 0), log.told.get(place, 0)) for place in log.ends}
-    for (topic, lane, offset), _ in letters.since(database, log):
+    for topic, lane, offset in dead:
         reached[topic, lane] = max(reached.get((topic, lane), 0), offset + 1)
-    sure = dict(reached)
-    groups = await groups_of(service, taken, _below(sure), log.outputs, conn)
-    search = Search(service.make, conn, service.timers)
-    histories: list[History] = []
-    for group in groups:
-        found = await search.run(group)
-        report.reordered += found.turned_back
-        histories += found.histories
-        for place, at in found.reached.items():
-            reached[place] = max(reached[place], at)
-        group.open_ = {
-            place: [record for record in records if record.offset >= found.reached.get(place, 0)]
-            for place, records in group.open_.items()
-        }
-    for group in groups:
-        await _take_the_rest(search, group, reached)
-    await _note(conn, histories)
+    for _ in range(MOST_ROUNDS):
+        groups = await groups_of(service, taken, _below(reached), log.outputs, conn)
+        await conn.execute("SAVEPOINT groups")
+        search = Search(service.make, conn, service.timers)
+        found = [await search.run(group) for group in groups]
+        further = _furthest(reached, found)
+        if further == reached or await _took_the_rest(search, groups, found, further):
+            break
+        await conn.execute("ROLLBACK TO SAVEPOINT groups")
+        reached = further
+    else:
+        raise Irreproducible(f"how far {service.name} had read is not clear after {MOST_ROUNDS} searches")
+    await _note(conn, [one for each in found for one in each.histories])
     report.groups, report.outputs = len(groups), len(log.outputs)
-    return reached
+    report.reordered = sum(each.turned_back for each in found)
+    return further
+
+
+def _furthest(reached: Mapping[Place, int], found: Iterable[Found]) -> dict[Place, int]:
+    further = dict(reached)
+    for each in found:
+        for place, at in each.reached.items():
+            further[place] = max(further[place], at)
+    return further
+
+
+async def _took_the_rest(
+    search: Search, groups: Sequence[Group], found: Sequence[Found], reached: Mapping[Place, int]
+) -> bool:
+    """What lies below an input that was answered was read too, and nothing came of it. Mostly nothing comes of it at
+    the end either; otherwise it was read at another moment, which is to be looked for, knowing that it was read."""
+    below = _below(reached)
+    for group, each in zip(groups, found, strict=True):
+        rest = [
+            record
+            for place, records in group.open_.items()
+            for record in records
+            if below(record) and record.offset >= each.reached.get(place, 0)
+        ]
+        for record in sorted(rest, key=lambda record: (record.timestamp_ms, record.offset)):
+            if not await search.took_quietly(record):
+                return False
+    return True
 
 
 async def _note(conn: Conn, histories: Sequence[History]) -> None:
@@ -136,14 +165,6 @@ async def _note(conn: Conn, histories: Sequence[History]) -> None:
         records=histories,
         columns=["merchant", "claim_id", "what", "topic", "lane", "record_offset", "at"],
     )
-
-
-async def _take_the_rest(search: Search, group: Group, reached: Mapping[Place, int]) -> None:
-    """What lies below an input that was answered was taken too, and nothing came of it."""
-    below = _below(reached)
-    rest = [record for records in group.open_.values() for record in records if below(record)]
-    for record in sorted(rest, key=lambda record: (record.timestamp_ms, record.offset)):
-        await search.take_quietly(record)
 
 
 async def _mails(

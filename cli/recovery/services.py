@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
@@ -99,6 +99,24 @@ class _Sets:
         first, *rest = [self.root(name) for name in names]
         for other in rest:
             self.parents[other] = first
+
+
+def first_told(
+    records: Iterable[Record], foreign: Collection[str], dead: Collection[tuple[str, int, int]]
+) -> list[Record]:
+    """The records without the repeats that foreign senders made of them: nothing came of those, whenever they were
+    read, unless the one before was a dead letter (`dead`: topic, lane, offset)."""
+    told: set[tuple[object, ...]] = set()
+    kept: list[Record] = []
+    for record in records:
+        if record.topic in foreign and not record.redrive:
+            event = (record.topic, record.partition, record.source, record.id, record.type, record.value)
+            if event in told:
+                continue
+            if (record.topic, record.partition, record.offset) not in dead:
+                told.add(event)
+        kept.append(record)
+    return kept
 
 
 async def groups_of(

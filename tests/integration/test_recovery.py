@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cli.recovery.finding import Group, Irreproducible, Search, instant
-from cli.recovery.services import groups_of, service_named
+from cli.recovery.services import first_told, groups_of, service_named
 from cli.recovery.standing import Database, Log, Output, behind, expired, fresh
 from services.eligibility.handlers import Eligibility
 from services.refund_calculation.handlers import RefundCalculation
@@ -18,7 +18,7 @@ from shared.bus.store import unpublished
 from shared.db import Pool, connect
 from shared.events.topics import ADMISSIONS, ASSESSMENTS, REFUNDS
 from tests.conftest import MakeDatabase
-from tests.intake_samples import Sample, answer, claim, order
+from tests.intake_samples import Sample, answer, claim, order, returned, review
 from tests.integration import test_eligibility_service as eligibility
 from tests.integration.intake_bench import Replica, Topics
 from tests.integration.test_calculation_service import PACKAGES, Bench, claim_of
@@ -234,6 +234,14 @@ async def test_at_the_door_orders_belong_together_that_share_a_claim_or_an_event
     assert {place[0] for place in first.open_} == {"claims.v1", "sellers.v1"}
 
 
+def test_repeats_of_foreign_events_are_left_out_but_after_a_dead_letter() -> None:
+    topics = Topics()
+    records = [topics.put(order("o-1"), id=id) for id in ("e1", "e1", "e2")]
+    assert [r.offset for r in first_told(records, {"orders.v1"}, set())] == [0, 2]
+    assert [r.offset for r in first_told(records, {"orders.v1"}, {("orders.v1", 0, 0)})] == [0, 1, 2]
+    assert [r.offset for r in first_told(records, set(), set())] == [0, 1, 2]
+
+
 def door(offset: int, sample: Sample, id: str) -> Record:
     headers = {"ce_specversion": "1.0", "ce_type": sample.type, "ce_id": id, "ce_source": "/shop"}
     return Record(sample.topic, 0, offset, 0, b"k", sample.value, tuple((k, v.encode()) for k, v in headers.items()))
@@ -267,6 +275,64 @@ async def test_a_deadline_that_had_passed_had_passed(
             for group in sorted(groups, key=lambda group: -len(group.outputs)):
                 await made_again.run(group)
         assert [tuple(row) for row in await pool.fetch(query)] == before
+    finally:
+        await pool.close()
+
+
+async def test_a_claim_to_which_nothing_was_said_was_closed_when_it_came(make_database: MakeDatabase) -> None:
+    """It is known that the claim was read, and not whether its decision was: it was, before."""
+    pool = await connect(await make_database(["shared.bus", "services.eligibility"]), 2, application="test")
+    try:
+        made = eligibility.Bench(pool)
+        await made.pipeline.claim([0, 1])
+        admitted = made.record(*eligibility.write("admit", merchant="hakago", reason="wrong_item"))
+        decided = made.record(*eligibility.write("decide", merchant="hakago"))
+        timed([admitted, decided])
+        await made.take(decided, admitted)
+        assert await made.told() == []
+        before = await pool.fetch("SELECT * FROM claim_state")
+        await pool.execute("TRUNCATE claim_state, policy_used")
+        place = (decided.topic, decided.partition)
+        group = Group({("hakago", "o-1")}, {(admitted.topic, admitted.partition): [admitted]}, {place: [decided]}, [])
+        async with pool.acquire() as conn, conn.transaction():
+            found = await Search(lambda: Eligibility(book), conn, "claim_state").run(group)
+        assert found.reached == {place: decided.offset + 1}
+        assert await pool.fetch("SELECT * FROM claim_state") == before
+    finally:
+        await pool.close()
+
+
+async def test_what_came_again_and_again_does_not_make_the_search_long(make_database: MakeDatabase) -> None:
+    """The return was read before the answer that is older, and nothing was said to either until the claim came; their
+    repeats, to which nothing was said, could each have been read at many a moment."""
+    pool = await connect(await make_database(["shared.bus", "services.intake"]), 2, application="test")
+    try:
+        replica = await Replica(pool).own(0, 1)
+        topics = Topics()
+        answers = [topics.put(answer(), lane=1, id="answer") for _ in range(4)]
+        returns = [topics.put(returned(), lane=1, id="return") for _ in range(4)]
+        reviews = [topics.put(review(), lane=1, id="review") for _ in range(4)]
+        placed, claimed = topics.put(order(), lane=1), topics.put(claim(), lane=1)
+        timed([*answers, *reviews, *returns, placed, claimed])
+        for record in (returns[0], answers[0], reviews[0], placed, claimed, *returns[1:], *answers[1:], *reviews[1:]):
+            await replica.take(record)
+        outputs = await said(pool)
+        told = [
+            "customer.contact.v1",
+            "claim.admitted.v1",
+            "return.received.v1",
+            "seller.answered.v1",
+            "claim.reviewed.v1",
+        ]
+        assert [one.record.type for one in outputs] == told
+        queries = ("SELECT * FROM order_state", "SELECT * FROM claim", "SELECT * FROM waiting", "SELECT key FROM seen")
+        before = [sorted(tuple(row) for row in await pool.fetch(query)) for query in queries]
+        await pool.execute("TRUNCATE order_state, claim, waiting, seen")
+        records = [placed, claimed, *answers, *returns, *reviews]
+        async with pool.acquire() as conn, conn.transaction():
+            (group,) = await groups_of(service_named("intake"), records, lambda _: True, outputs, conn)
+            await Search(service_named("intake").make, conn, "waiting").run(group)
+        assert [sorted(tuple(row) for row in await pool.fetch(query)) for query in queries] == before
     finally:
         await pool.close()
 
