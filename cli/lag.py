@@ -10,11 +10,14 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from shared.bus.markers import FETCH_BYTES, without_records
+
 LIMIT = 10.0
 
 
 async def lags(bootstrap: str, readers: Mapping[str, Sequence[str]], limit: float = LIMIT) -> dict[str, int]:
-    """Records not read yet by each group of `readers` in its topics: their ends minus what the group has committed.
+    """Records not read yet by each group of `readers` in its topics: their ends minus what the group has committed;
+    nothing where only markers of transactions are left.
 
     Raises OSError or TimeoutError when Kafka does not answer.
     """
@@ -25,11 +28,11 @@ async def lags(bootstrap: str, readers: Mapping[str, Sequence[str]], limit: floa
         found = {}
         for group, topics in readers.items():
             committed = await admin.list_consumer_group_offsets(group)
-            found[group] = sum(
-                max(0, ends[lane] - (committed[lane].offset if lane in committed else starts[lane]))
-                for topic in topics
-                for lane in lanes.get(topic, ())
-            )
+            mine = [lane for topic in topics for lane in lanes.get(topic, ())]
+            positions = {lane: committed[lane].offset if lane in committed else starts[lane] for lane in mine}
+            rests = {lane: (positions[lane], ends[lane]) for lane in mine if positions[lane] < ends[lane]}
+            read = await without_records(consumer, rests)
+            found[group] = sum(end - position for lane, (position, end) in rests.items() if lane not in read)
         return found
 
 
@@ -48,7 +51,14 @@ async def counts(bootstrap: str, topics: Sequence[str], limit: float = LIMIT) ->
 @contextlib.asynccontextmanager
 async def _clients(bootstrap: str, limit: float) -> AsyncIterator[tuple[AIOKafkaConsumer, AIOKafkaAdminClient]]:
     milliseconds = int(limit * 1000)
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, request_timeout_ms=milliseconds)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        request_timeout_ms=milliseconds,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=FETCH_BYTES,
+    )
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=milliseconds)
     try:
         async with asyncio.timeout(limit):

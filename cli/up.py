@@ -151,8 +151,17 @@ def where_everything_is(told: StackState) -> list[str]:
     lines.append(f"SMTP       {told.smtp}" + (f", mails in {told.mail}" if told.mail else ""))
     lines += [f"Health     {s.name}-{s.replica:<3} http://127.0.0.1:{s.health}/ready" for s in told.services]
     if told.console:
-        lines.append(f"Console    {told.console} (user admin, password in {told.console_password})")
+        lines.append(f"Console    {told.console} (user admin{_first_password(told.console_password)})")
     return lines
+
+
+def _first_password(file: str | None) -> str:
+    """The one that was made when there was no user, as long as nobody has set another."""
+    if file is None or "MAKEGOOD_CONSOLE_ADMIN_PASSWORD" in os.environ:
+        return ""
+    with contextlib.suppress(OSError):
+        return f", password {Path(file).read_text('utf-8').strip()}"
+    return ""
 
 
 def stop(folder: DataFolder) -> bool:

@@ -42,6 +42,14 @@ class HasBackground(Protocol):
 
 
 @runtime_checkable
+class HasReadiness(Protocol):
+    """A service that is ready only when something of its own is (the console's page)."""
+
+    def readiness(self) -> State:
+        """Facts for `/ready`, which says yes when every one of type bool is true."""
+
+
+@runtime_checkable
 class HasPromises(Protocol):
     """A service that has something to look at in its database before its first batch."""
 
@@ -255,6 +263,7 @@ class _Running:
             "running": not self._stop.is_set(),
             "lanes": len(self._pipeline.owned),
             "seconds_since_progress": age(self._pipeline.last_progress),
+            **(self._service.readiness() if isinstance(self._service, HasReadiness) else {}),
         }
 
 

@@ -11,7 +11,6 @@ from aiokafka.errors import KafkaError
 from asyncpg import PostgresError
 
 from services.console.app import build
-from services.console.page import show
 from services.console.rebuild import Running, rebuild
 from services.console.settings import ConsoleSettings
 from services.console.web.users import ROLES, UsersUnfit, put
@@ -25,6 +24,8 @@ def command(words: list[str]) -> int:
     settings = ConsoleSettings()
     match words:
         case ["page"]:
+            from services.console.web.process import show  # noqa: PLC0415 - the process that folds does without
+
             return uvloop.run(show())
         case ["rebuild"]:
             try:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,6 +16,7 @@ from services.console.domain import fold, seen
 from services.console.facts import ClaimFacts
 from services.console.figures import TempoKey, change, counters, tempo, tempo_change
 from services.console.letters import Closing, Letter, read_closing, read_letter
+from services.console.page import Page
 from services.console.store import ClaimKey, Entry
 from shared.bus import Record, Work
 from shared.bus.pipeline import INFRASTRUCTURE
@@ -27,7 +28,6 @@ from shared.events.topics import INPUT_TOPICS, OUTPUT_TOPICS, dlq_topics
 log = structlog.get_logger(__name__)
 
 Unit = Callable[[], AbstractAsyncContextManager[Work]]
-Background = Callable[[Pool, Unit, asyncio.Event], Awaitable[None]]
 
 _STRUCTURED = "application/cloudevents+json"
 
@@ -111,8 +111,8 @@ class Console:
     foreign = frozenset((*INPUT_TOPICS, *dlq_topics()))
     watches = True
 
-    def __init__(self, background: Background | None = None, stuck_after: timedelta = gauges.STUCK_AFTER) -> None:
-        self._background = background
+    def __init__(self, page: Page | None = None, stuck_after: timedelta = gauges.STUCK_AFTER) -> None:
+        self._page = page
         self._stuck_after = stuck_after
 
     async def consume(self, work: Work) -> None:
@@ -139,10 +139,14 @@ class Console:
 
     async def background(self, pool: Pool, unit: Unit, stop: asyncio.Event) -> None:
         """Serve the page until `stop` is set."""
-        if self._background is None:
+        if self._page is None:
             await stop.wait()
         else:
-            await self._background(pool, unit, stop)
+            await self._page.keep(stop)
+
+    def readiness(self) -> dict[str, bool]:
+        """The console is ready when its page answers, too."""
+        return {} if self._page is None else {"page": self._page.listening}
 
     async def _fold_alone(self, work: Work, record: Record) -> None:
         try:

@@ -19,6 +19,7 @@ from services.console.facts import STAGES
 from services.console.figures import quantile
 from services.console.queries import ClaimBrief
 from shared import clock
+from shared.bus.markers import FETCH_BYTES, without_records
 from shared.db import Pool
 from shared.events.topics import READERS
 from shared.events.topics import REFUNDS as EXACTLY_ONCE_TOPIC
@@ -91,6 +92,7 @@ class Watch:
         self._health = health
         self._stuck = timedelta(seconds=stuck_seconds)
         self._services: dict[str, ServiceShown] = {}
+        self._read: dict[TopicPartition, tuple[int, int]] = {}
         self._changed = asyncio.Condition()
         self._kafka_due = 0.0
         self.now: Now | None = None
@@ -175,7 +177,14 @@ class Watch:
     async def _ask_broker(self, stop: asyncio.Event) -> None:
         """Ask for the groups' positions until something fails; the clients are kept meanwhile."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self._kafka, request_timeout_ms=int(_LIMIT * 1000))
-        consumer = AIOKafkaConsumer(bootstrap_servers=self._kafka, request_timeout_ms=int(_LIMIT * 1000))
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._kafka,
+            request_timeout_ms=int(_LIMIT * 1000),
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=FETCH_BYTES,
+        )
         try:
             async with asyncio.timeout(_LIMIT):
                 await admin.start()
@@ -199,18 +208,25 @@ class Watch:
         shown = {}
         for name, offsets in committed.items():
             mine = {tp for tp in every if tp.topic in READERS[name]} if name in READERS else set(offsets)
-            lag = sum(_behind(tp, ends[tp], offsets[tp].offset if tp in offsets else 0) for tp in mine)
+            positions = {tp: offsets[tp].offset if tp in offsets else 0 for tp in mine}
+            rests = {tp: (position, ends[tp]) for tp, position in positions.items() if position < ends[tp]}
+            read = await self._without_records(consumer, rests)
+            lag = sum(end - position for tp, (position, end) in rests.items() if tp not in read)
             shown[name] = ServiceShown(name=name, up=True if name == "console" else None, lag=lag, dead_letters=0)
         for name, address in self._health.items():
             if name in shown:
                 shown[name] = shown[name].model_copy(update=await _ask_health(http, address))
         return shown
 
-
-def _behind(tp: TopicPartition, end: int, position: int) -> int:
-    """Records not read yet. A topic written in transactions ends in a marker that nobody reads."""
-    behind = max(0, end - position)
-    return 0 if tp.topic == EXACTLY_ONCE_TOPIC and behind == 1 else behind
+    async def _without_records(
+        self, consumer: AIOKafkaConsumer, rests: Mapping[TopicPartition, tuple[int, int]]
+    ) -> set[TopicPartition]:
+        """Where only markers of transactions are left; what was found once is not looked at again."""
+        marked = {tp: rest for tp, rest in rests.items() if tp.topic == EXACTLY_ONCE_TOPIC}
+        new = {tp: rest for tp, rest in marked.items() if self._read.get(tp) != rest}
+        if new:
+            self._read.update({tp: new[tp] for tp in await without_records(consumer, new)})
+        return {tp for tp, rest in marked.items() if self._read.get(tp) == rest}
 
 
 async def _lanes(admin: AIOKafkaAdminClient, topic: str) -> list[int]:

@@ -81,29 +81,42 @@ async def test_rebuilt_by_its_command_it_has_the_same_rows(servers: Servers, dat
         await conn.close()
 
 
+async def get(port: int, path: str) -> httpx2.Response | None:
+    try:
+        async with httpx2.AsyncClient() as http:
+            return await http.get(f"http://127.0.0.1:{port}{path}")
+    except httpx2.HTTPError:
+        return None
+
+
 @pytest.mark.timeout(120)
-async def test_the_page_ends_with_the_process_that_folds(servers: Servers, database: str, tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+async def test_ready_is_when_the_page_answers_and_the_page_ends_with_the_process_that_folds(
+    servers: Servers, database: str, tmp_path: Path
+) -> None:
+    with socket.socket() as one, socket.socket() as other:
+        one.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", 0))
+        port, health = one.getsockname()[1], other.getsockname()[1]
     env = {
         **os.environ,
         "MAKEGOOD_KAFKA": servers.kafka,
         "MAKEGOOD_DATABASE": database,
+        "MAKEGOOD_HEALTH_HOST": "127.0.0.1",
+        "MAKEGOOD_HEALTH_PORT": str(health),
         "MAKEGOOD_CONSOLE_PORT": str(port),
         "MAKEGOOD_CONSOLE_DATA": str(tmp_path),
         "MAKEGOOD_CONSOLE_ADMIN_PASSWORD": "for this test only",
     }
+    said: list[dict[str, object]] = []
 
-    async def answers() -> bool:
-        try:
-            async with httpx2.AsyncClient() as http:
-                return (await http.get(f"http://127.0.0.1:{port}/sign-in")).status_code == 200
-        except httpx2.HTTPError:
-            return False
+    async def ready() -> bool:
+        found = await get(health, "/ready")
+        if found is not None:
+            said.append(found.json())
+        return found is not None and found.status_code == 200
 
     async def is_gone() -> bool:
-        return not await answers()
+        return await get(port, "/sign-in") is None
 
     async with process(env, tmp_path / "migrate.log", "migrate"):
         pass
@@ -114,9 +127,47 @@ async def test_the_page_ends_with_the_process_that_folds(servers: Servers, datab
         program = (sys.executable, "-m", "services.console")
         running = await asyncio.create_subprocess_exec(*program, env=env, stdout=out, stderr=out)
         try:
-            await eventually(answers, 60, every=0.2, why="the page answers")
+            await eventually(ready, 60, every=0.02, why="the console is ready")
+            page = await get(port, "/sign-in")
+            assert page is not None, "ready, and nobody answers"
+            assert page.status_code == 200
+            assert [facts["page"] for facts in said] == [False] * (len(said) - 1) + [True]
+            assert len(said) > 1, "asked before it was ready"
         finally:
             assert running.returncode is None, await asyncio.to_thread(log.read_text)
             running.kill()
             await running.wait()
     await eventually(is_gone, 20, every=0.2, why="the page has ended")
+
+
+@pytest.mark.timeout(120)
+async def test_without_its_page_the_console_ends(servers: Servers, database: str, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with socket.socket() as taken, log.open("wb") as out:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        env = {
+            **os.environ,
+            "MAKEGOOD_KAFKA": servers.kafka,
+            "MAKEGOOD_DATABASE": database,
+            "MAKEGOOD_HEALTH_PORT": "0",
+            "MAKEGOOD_CONSOLE_PORT": str(port),
+            "MAKEGOOD_CONSOLE_DATA": str(tmp_path),
+            "MAKEGOOD_CONSOLE_ADMIN_PASSWORD": "for this test only",
+        }
+        async with process(env, tmp_path / "migrate.log", "migrate"):
+            pass
+        async with process(env, tmp_path / "rebuild.log", "rebuild"):  # another test's console was of the same group
+            pass
+        program = (sys.executable, "-m", "services.console")
+        running = await asyncio.create_subprocess_exec(*program, env=env, stdout=out, stderr=out)
+        try:
+            async with asyncio.timeout(60):
+                assert await running.wait() == 1
+        finally:
+            if running.returncode is None:
+                running.kill()
+                await running.wait()
+    told = await asyncio.to_thread(log.read_text)
+    assert f"console cannot listen on 127.0.0.1:{port}" in told

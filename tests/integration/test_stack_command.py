@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,11 @@ def alive(found: dict[str, Identity]) -> list[str]:
     return [name for name, one in found.items() if identify(one.pid) == one]
 
 
+def answers(address: str) -> bool:
+    with urllib.request.urlopen(address, timeout=20) as page:
+        return bool(page.status == 200)
+
+
 @pytest.fixture
 def folders(tmp_path: Path) -> Iterator[list[Path]]:
     """Data folders; whatever still runs in them afterwards is stopped."""
@@ -85,6 +91,11 @@ async def test_two_stacks_side_by_side_one_killed_the_other_unmoved(folders: lis
     assert [result.returncode for result in results] == [0, 0], "\n".join(r.stdout + r.stderr for r in results)
 
     first, second = report(one), report(two)
+    for folder, told in ((one, first), (two, second)):
+        password = (folder / "console" / "admin-password").read_text().strip()
+        assert any(f"{told['console']} (user admin, password {password})" in result.stdout for result in results)
+    for told in (first, second):  # at once: `up` says ready when the page answers
+        assert answers(f"{told['console']}/sign-in")
     assert set(first) == {"kafka", "services", "console", "smtp", "mail", "postgres"}
     members = {"name", "replica", "pid", "state", "restarts", "database", "lag"}
     assert all(set(service) == members for service in first["services"])

@@ -121,6 +121,8 @@ def test_the_first_admin_gets_a_random_password_that_only_the_owner_can_read(tmp
     assert users.verify("admin", made + "x") is None
     assert users.verify("root", made) is None
     assert open_users(tmp_path, None)[1] is None
+    put(tmp_path, "admin", "another that is long", "admin")
+    assert not password_file(tmp_path).exists(), "the one in it is no longer the admin's"
 
 
 def test_a_user_file_that_is_not_one_is_said_to_be(tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""OpenID Connect by Authlib: authorization code with PKCE and nonce; it checks signature, issuer and audience."""
+"""OpenID Connect by Authlib: authorization code with PKCE and nonce; it checks signature, issuer and audience.
+
+Imported where a provider is set: Authlib and its cryptography take a third of the page's start.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,13 +12,18 @@ import httpx2
 import structlog
 from authlib.common.errors import AuthlibBaseError
 from authlib.integrations.starlette_client import OAuth, StarletteOAuth2App
-from fastapi import Request
+from fastapi import APIRouter, Request
 from joserfc.errors import JoseError
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
+from services.console import queries
 from services.console.settings import ConsoleSettings
+from services.console.web.desk import TheDesk
+from services.console.web.signing import local_path, signed_in
 from services.console.web.users import ROLES, Role
+from shared import clock
 
+router = APIRouter(tags=["session"])
 log = structlog.get_logger(__name__)
 
 _PREFIX = "makegood-"
@@ -30,10 +38,25 @@ class Identity:
     next: str
 
 
-def provider(settings: ConsoleSettings) -> StarletteOAuth2App | None:
-    """The client of the identity provider; None where none is set."""
-    if not settings.console_oidc_issuer or not settings.console_oidc_client_id:
-        return None
+@router.get("/sign-in/oidc", response_model=None)
+async def oidc_begin(request: Request, desk: TheDesk, next: str = "/now") -> Response:
+    """Go to the identity provider."""
+    return await redirect(provider(desk.settings), request, local_path(next))
+
+
+@router.get("/sign-in/oidc/back", response_model=None)
+async def oidc_back(request: Request, desk: TheDesk) -> Response:
+    """Come back from the identity provider."""
+    found = await come_back(provider(desk.settings), request, desk.settings)
+    if found is None:
+        return RedirectResponse("/sign-in?problem=oidc", 303)
+    async with desk.pool.acquire(timeout=5) as conn:
+        await queries.note(conn, clock.now(), found.name, found.role, "sign_in", detail={"with": "OpenID Connect"})
+    return await signed_in(request, desk, found.name, found.role, local_path(found.next))
+
+
+def provider(settings: ConsoleSettings) -> StarletteOAuth2App:
+    """The client of the identity provider."""
     secret = settings.console_oidc_client_secret.get_secret_value()
     return _client(settings.console_oidc_issuer, settings.console_oidc_client_id, secret)
 

@@ -5,12 +5,13 @@ import secrets
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Form, HTTPException, Request
+from fastapi import APIRouter, Form, Request
 from pydantic import BaseModel
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from services.console import queries
-from services.console.web import oidc, sessions
+from services.console.settings import ConsoleSettings
+from services.console.web import sessions
 from services.console.web.desk import LANGUAGE_COOKIE, THEME_COOKIE, Anybody, Checked, TheDesk, answer, wants_json
 from services.console.web.formats import LANGUAGES
 from services.console.web.gate import SESSION_COOKIE
@@ -152,32 +153,14 @@ async def prefer(
     return done
 
 
-@router.get("/sign-in/oidc", response_model=None)
-async def oidc_begin(request: Request, desk: TheDesk, next: str = "/now") -> Response:
-    """Go to the identity provider."""
-    provider = oidc.provider(desk.settings)
-    if provider is None:
-        raise HTTPException(404)
-    return await oidc.redirect(provider, request, local_path(next))
-
-
-@router.get("/sign-in/oidc/back", response_model=None)
-async def oidc_back(request: Request, desk: TheDesk) -> Response:
-    """Come back from the identity provider."""
-    provider = oidc.provider(desk.settings)
-    if provider is None:
-        raise HTTPException(404)
-    found = await oidc.come_back(provider, request, desk.settings)
-    if found is None:
-        return RedirectResponse("/sign-in?problem=oidc", 303)
-    async with desk.pool.acquire(timeout=5) as conn:
-        await queries.note(conn, clock.now(), found.name, found.role, "sign_in", detail={"with": "OpenID Connect"})
-    return await signed_in(request, desk, found.name, found.role, local_path(found.next))
+def with_provider(settings: ConsoleSettings) -> bool:
+    """Whether an identity provider is set."""
+    return bool(settings.console_oidc_issuer and settings.console_oidc_client_id)
 
 
 def _form(request: Request, desk: TheDesk, page: SignIn, status: int = 200) -> Response:
     token = secrets.token_urlsafe(24)
-    shown = page.model_copy(update={"token": token, "oidc": oidc.provider(desk.settings) is not None})
+    shown = page.model_copy(update={"token": token, "oidc": with_provider(desk.settings)})
     form = answer(request, "sign_in.html", shown, status=status)
     form.set_cookie(PRE_COOKIE, token, httponly=True, secure=desk.settings.console_https, samesite="strict")
     return form

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import socket
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -51,6 +52,10 @@ def make_app(desk: Desk) -> FastAPI:
     app.state.mailbox = Mailbox(desk.settings.console_mail)
     for module in (signing, now, claim, claims, todo, letters, policies, contract, audit):
         app.include_router(module.router)
+    if signing.with_provider(desk.settings):
+        from services.console.web import oidc  # noqa: PLC0415 - a third of the page's start
+
+        app.include_router(oidc.router)
     static = Path(str(files("services.console.web") / "static"))
     app.mount("/static", StaticFiles(directory=static), name="static")
     app.add_exception_handler(HTTPException, _on_http_error)
@@ -95,8 +100,22 @@ async def _on_not_now(request: Request, error: Exception) -> Response:
     return _error(request, 503, "not now, try again")
 
 
-async def serve(settings: ConsoleSettings, stop: asyncio.Event) -> None:
-    """Listen, watch, serve until `stop`.
+class PageServer(HealthServer):
+    """A server that says when it answers."""
+
+    def __init__(self, config: uvicorn.Config, listening: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._listening = listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say so."""
+        await super().startup(sockets)
+        if self.started:
+            self._listening()
+
+
+async def serve(settings: ConsoleSettings, stop: asyncio.Event, listening: Callable[[], None]) -> None:
+    """Listen, watch, serve until `stop`; `listening` is called once the page answers.
 
     Raises:
         OSError: it cannot listen.
@@ -116,7 +135,7 @@ async def serve(settings: ConsoleSettings, stop: asyncio.Event) -> None:
             proxy_headers=settings.console_https,
             timeout_graceful_shutdown=3,
         )
-        server = HealthServer(config)
+        server = PageServer(config, listening)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         log.info("console_serving", address=f"http://{settings.console_host}:{listener.getsockname()[1]}")
         await asyncio.wait({serving, asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)

@@ -88,6 +88,8 @@ def put(folder: Path, name: str, password: str, role: Role) -> None:
     content = {u.name: {"role": u.role, "argon2": u.password_hash} for u in users.values()}
     folder.mkdir(parents=True, exist_ok=True)
     write_private(users_file(folder), json.dumps(content, indent=1, ensure_ascii=False))
+    if name == "admin":
+        password_file(folder).unlink(missing_ok=True)  # no longer the one
 
 
 def open_users(folder: Path, admin_password: str | None) -> tuple[Users, str | None]:
