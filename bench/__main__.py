@@ -14,8 +14,8 @@ import typer
 import uvloop
 from rich.console import Console
 
+from bench import growth, machine, mails, ours, references
 from bench import handlers as handlers_
-from bench import machine, mails, ours, references
 from bench.measure import Run
 from bench.profile import profiled
 from bench.references import NotRun, Way
@@ -27,6 +27,7 @@ from bench.stack import BenchStack, running
 WAYS: Final[tuple[Way, ...]] = ("floor", "naive", "kafka streams")
 RUN_LIMIT: Final = 600.0
 app = typer.Typer(add_completion=False, no_args_is_help=False)
+app.command("growth")(growth.command)
 console = Console(stderr=True)
 
 

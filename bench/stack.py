@@ -49,8 +49,12 @@ class BenchStack:
 
     @property
     def services(self) -> dict[str, int]:
-        """Pids of the services that run."""
-        return {one.name: one.pid for one in self._supervisor.state.services if one.pid is not None}
+        """Pids of the services that run; the second replica of a service on has its number in its name."""
+        return {
+            one.name if one.replica == 1 else f"{one.name}-{one.replica}": one.pid
+            for one in self._supervisor.state.services
+            if one.pid is not None
+        }
 
     @property
     def sink(self) -> dict[str, int]:
@@ -85,19 +89,21 @@ class BenchStack:
 
     async def mails_waiting(self) -> int:
         """Messages that the notification service has not handed over yet."""
-        async with self._connected("notification") as conn:
+        async with self.connected("notification") as conn:
             return int(await conn.fetchval("SELECT count(*) FROM message"))
 
     async def forget_mails(self) -> None:
         """Drop the mails that wait, so that a measurement does not pay for the one before. For held services only."""
-        async with self._connected("notification") as conn:
+        async with self.connected("notification") as conn:
             await conn.execute("DELETE FROM message")
 
     async def written(self) -> Counters:
         """Rows written so far in each of the services' tables; the kit's bookkeeping of batches is left out."""
         found: Counters = {}
         for one in self._supervisor.state.services:
-            async with self._connected(one.name) as conn:
+            if one.replica > 1:
+                continue
+            async with self.connected(one.name) as conn:
                 rows = await conn.fetch(
                     "SELECT relname, n_tup_ins + n_tup_upd AS rows FROM pg_stat_user_tables "
                     "WHERE relname <> ALL($1::text[])",
@@ -112,7 +118,8 @@ class BenchStack:
         return found
 
     @asynccontextmanager
-    async def _connected(self, service: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    async def connected(self, service: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+        """A connection to a service's database, as the service."""
         dsn = next(one.database for one in self._supervisor.state.services if one.name == service)
         conn = await asyncpg.connect(dsn)
         try:
@@ -123,13 +130,17 @@ class BenchStack:
 
 @asynccontextmanager
 async def running(
-    data: Path, env: Mapping[str, str] | None = None, extra: tuple[ServiceSpec, ...] = ()
+    data: Path, env: Mapping[str, str] | None = None, extra: tuple[ServiceSpec, ...] = (), replicas: int = 1
 ) -> AsyncIterator[BenchStack]:
-    """A stack with its services ready, and `extra` ones; stopped at the end."""
+    """A stack with so many replicas of its services ready, and `extra` ones; stopped at the end."""
     folder = DataFolder.at(data)
     sink, address = await started_sink()
     plan = Plan(
-        data=folder, services=(*SERVICES, *extra), smtp=address, env={"MAKEGOOD_LOG_LEVEL": "warning", **(env or {})}
+        data=folder,
+        replicas=replicas,
+        services=(*SERVICES, *extra),
+        smtp=address,
+        env={"MAKEGOOD_LOG_LEVEL": "warning", **(env or {})},
     )
     prepare(plan)
     supervisor = Supervisor(plan)

@@ -10,7 +10,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -44,8 +44,11 @@ SETTINGS = {
 class Postgres:
     """The embedded server of one stack."""
 
-    def __init__(self, *, folder: Path, logs: Path, password: str, port: int) -> None:
+    def __init__(
+        self, *, folder: Path, logs: Path, password: str, port: int, settings: Mapping[str, str] = SETTINGS
+    ) -> None:
         self._folder = folder
+        self._settings = settings
         self._log = logs / "postgres.log"
         self._password = password
         self._port = port
@@ -81,7 +84,7 @@ class Postgres:
             await self._initialise(binaries)
         options: list[str] = []
         for name, value in {
-            **SETTINGS,
+            **self._settings,
             "port": str(self._port),
             "listen_addresses": HOST,
             "unix_socket_directories": "",
