@@ -14,7 +14,7 @@ import typer
 import uvloop
 from rich.console import Console
 
-from bench import growth, machine, mails, ours, references
+from bench import backlog, growth, machine, mails, ours, references, replicas
 from bench import handlers as handlers_
 from bench.measure import Run
 from bench.profile import profiled
@@ -28,6 +28,8 @@ WAYS: Final[tuple[Way, ...]] = ("floor", "naive", "kafka streams")
 RUN_LIMIT: Final = 600.0
 app = typer.Typer(add_completion=False, no_args_is_help=False)
 app.command("growth")(growth.command)
+app.command("backlog")(backlog.command)
+app.command("replicas")(replicas.command)
 console = Console(stderr=True)
 
 

@@ -148,10 +148,11 @@ async def _level(stack: BenchStack, number: int, plan: Plan) -> Level:
     level.kafka_bytes = {
         topic: round((size - kafka.get(topic, 0)) / done, 1) for topic, size in topic_sizes(stack).items()
     }
-    level.grown_bytes = _grown(disk, await table_sizes(stack), done)
     if plan.latency_seconds:
         level.latencies.append(await ours.latency(stack, f"{tag}l", plan.rate, plan.latency_seconds, 90.0))
         say(f"  latency {level.latencies[-1].decision_ms}")
+        done += level.latencies[-1].claims
+    level.grown_bytes = _grown(disk, await table_sizes(stack), done)
     level.grown_bytes_vacuumed = _grown(disk, await table_sizes(stack, vacuumed=True), done)
     return level
 

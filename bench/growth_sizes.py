@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import asyncpg
 
+from bench.growth_seeds import TABLES
 from bench.machine import folder_bytes
 from bench.stack import BenchStack
 from cli.stack.plan import SERVICES
@@ -15,8 +16,6 @@ from cli.stack.plan import SERVICES
 Conn: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Sizes: TypeAlias = dict[str, dict[str, int]]
 """Service → table → bytes with indexes and what is stored apart; the indexes alone under `<table>, indexes`."""
-
-_NOT_GROWING: Final = ("lane", "position", "inbox_mark", "migration", "sweep", "policy_used", "in_hand", "outcome")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +68,8 @@ async def table_sizes(stack: BenchStack, *, vacuumed: bool = False) -> Sizes:
     found: Sizes = {}
     for spec in SERVICES:
         async with stack.connected(spec.name) as conn:
-            rows = await conn.fetch(
-                "SELECT relname FROM pg_stat_user_tables "
-                "WHERE relname NOT LIKE 'seed\\_%' AND relname <> ALL($1::text[])",
-                list(_NOT_GROWING),
-            )
             found[spec.name] = {}
-            for table in sorted(row["relname"] for row in rows):
+            for table in TABLES[spec.name]:
                 if vacuumed:
                     await conn.execute(f'VACUUM "{table}"', timeout=600)
                 whole, indexes = await conn.fetchrow(
