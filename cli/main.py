@@ -34,6 +34,7 @@ COMMANDS: dict[str, Entry] = {
     ),
     "clock": Entry("cli.clock:app", "Set the stack's clock forward, so that deadlines fall due.", STACK),
     "recover": Entry("cli.recover:recover", "Bring a service's database forward that is older than Kafka.", STACK),
+    "rebuild": Entry("cli.rebuild:rebuild", "Rebuild the console's read model from the topics.", STACK),
     "topics": Entry("cli.topics:app", "Create the topics, or show where a broker's differ.", STACK),
     "demo": Entry("cli.demo:demo", "Run a sample day of both merchants, and check every claim's end.", EVENTS),
     "publish": Entry(

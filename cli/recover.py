@@ -48,7 +48,7 @@ def recover(
 
     with refusals():
         if service == "console":
-            raise StackError("the console is rebuilt by `python -m services.console rebuild`: docs/console.md")
+            raise StackError("the console is rebuilt by `claims rebuild`: docs/console.md")
         if service not in NAMES:
             raise StackError(f"{service} is none of {', '.join(NAMES)}")
         dsn, address = database_of(service, database, data), kafka_of(kafka, data)

@@ -33,6 +33,8 @@ async def rebuild(database: str, kafka: str) -> tuple[str, ...]:
         # Kafka first: a service refuses to start on a database that is behind what Kafka was told.
         await _tell_kafka(kafka, Console.name)
         async with conn.transaction():
+            # One that starts now waits here, and then finds itself at the beginning.
+            await conn.execute("LOCK TABLE lane, position IN ACCESS EXCLUSIVE MODE")
             await _check_alone(conn)
             await conn.execute(f"TRUNCATE {', '.join(READ_MODEL)}")
             await conn.execute("DELETE FROM position")

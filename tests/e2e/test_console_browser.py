@@ -1,19 +1,17 @@
 """The console in a real Chromium, over the running pipeline: sign in, see a claim appear, decide it, redrive a dead
-letter, try a policy, go by keyboard alone, read it all in Persian. Every screen, wide and narrow, is looked at by
-axe-core, and nothing sticks out.
+letter, try a policy, go by keyboard alone, read it all in Persian. Every screen, wide and narrow, light and dark, is
+looked at by axe-core, and nothing sticks out.
 
-Needs Debian's `chromium` and `chromium-driver`. With MAKEGOOD_SCREENS=<folder> the screens are kept as pictures.
+Needs Debian's `chromium` and `chromium-driver`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,22 +20,16 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import asyncpg
 import httpx2
 import pytest
-from selenium import webdriver
-from selenium.common.exceptions import WebDriverException
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.ui import WebDriverWait
 
+from tests.browser import WIDE, Browser, chromium, look_at_everything, try_the_policy
 from tests.console_samples import claim, order
 from tests.stack import Message, Stack, event, eventually
 
 PASSWORD = "for this test only, long enough"
-AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text("utf-8")
-WIDE, NARROW = 1280, 400
-LIMIT = 40.0
 
 
 @pytest.fixture
@@ -86,92 +78,10 @@ async def page(stack: Stack, tmp_path: Path) -> AsyncIterator[str]:
             await admin.close()
 
 
-@dataclass
-class Browser:
-    """Chromium, and what a person does with it."""
-
-    driver: webdriver.Chrome
-    address: str
-
-    def open(self, path: str) -> None:
-        self.driver.get(self.address + path)
-
-    def width(self, pixels: int) -> None:
-        self.driver.execute_cdp_cmd(
-            "Emulation.setDeviceMetricsOverride",
-            {"width": pixels, "height": 900, "deviceScaleFactor": 1, "mobile": False},
-        )
-
-    def find(self, css: str) -> WebElement:
-        return WebDriverWait(self.driver, LIMIT).until(lambda d: d.find_element(By.CSS_SELECTOR, css))
-
-    def until(self, what: Callable[[], object], why: str, limit: float = LIMIT) -> None:
-        # What is looked at may be swapped for its newer self, or the page be left, between finding and reading; the
-        # driver has several names for that.
-        waiting = WebDriverWait(self.driver, limit, ignored_exceptions=(WebDriverException,))
-        waiting.until(lambda _: what(), message=why)
-
-    def text(self) -> str:
-        return self.driver.find_element(By.CSS_SELECTOR, "body").text
-
-    def eventually_on(self, path: str, words: str) -> None:
-        """Load a page again and again until it has the words."""
-
-        def there() -> bool:
-            self.open(path)
-            return words in self.text()
-
-        self.until(there, f"{words} on {path}")
-
-    def sign_in(self) -> None:
-        self.open("/todo")
-        assert "/sign-in" in self.driver.current_url
-        self.find("#name").send_keys("admin")
-        self.find("#password").send_keys(PASSWORD)
-        self.find("button.main").click()
-        self.until(lambda: self.driver.current_url.endswith("/todo"), "signed in")
-
-    def check(self, name: str) -> None:
-        """Axe finds nothing, nothing sticks out of the page; keep the picture where asked for."""
-        self.driver.execute_script(AXE)
-        violations = self.driver.execute_async_script(
-            "const done = arguments[arguments.length - 1];"
-            "axe.run({resultTypes: ['violations']}).then(r => done(r.violations.map("
-            "v => v.id + ': ' + v.nodes.map(n => n.html.slice(0, 160)).join(' | '))))"
-        )
-        assert violations == [], (name, violations)
-        wide, there = self.driver.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
-        assert wide <= there, f"{name} is {wide} wide on {there}"
-        folder = os.environ.get("MAKEGOOD_SCREENS")
-        if folder:
-            high = self.driver.execute_script("return document.documentElement.scrollHeight")
-            self.driver.execute_cdp_cmd(
-                "Emulation.setDeviceMetricsOverride",
-                {"width": there, "height": min(int(high), 4000), "deviceScaleFactor": 1, "mobile": False},
-            )
-            self.driver.save_screenshot(str(Path(folder) / f"{name}.png"))
-
-
 @pytest.fixture
 def browser(page: str) -> Iterator[Browser]:
-    options = webdriver.ChromeOptions()
-    binary, driver_ = shutil.which("chromium"), shutil.which("chromedriver")
-    assert binary, "apt-get install chromium"
-    assert driver_, "apt-get install chromium-driver"
-    options.binary_location = binary
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars", "--lang=en"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(driver_))
-    driver.set_script_timeout(60)
-    driver.set_page_load_timeout(60)
-    try:
-        yield Browser(driver, page)
-        log = driver.get_log("browser")  # type: ignore[no-untyped-call]  # selenium's own stubs
-        complaints = [str(entry["message"]) for entry in log]
-        assert not [message for message in complaints if "Content Security Policy" in message]
-    finally:
-        driver.quit()
+    with chromium(page) as opened:
+        yield opened
 
 
 def shop(name: str) -> tuple[list[Message], Message, Message]:
@@ -203,7 +113,7 @@ async def test_a_day_at_the_console(stack: Stack, page: str, browser: Browser, u
     claim_path = f"/claims/gejet-mall/{quote(f'C-{name}', safe='')}"
     do = asyncio.to_thread
 
-    await do(browser.sign_in)
+    await do(browser.sign_in, PASSWORD)
     await do(browser.open, "/now")
     await stack.publish(start)
     await do(browser.find, f'#figures a[href="{claim_path}"]')  # without loading the page again
@@ -222,9 +132,9 @@ async def test_a_day_at_the_console(stack: Stack, page: str, browser: Browser, u
     await do(browser.eventually_on, "/claims", f"C-{name}-waits")
     await stack.publish([its_return])
     await do(browser.eventually_on, "/todo", f"C-{name}-waits")
-    await do(_try_the_policy, browser)
+    await do(try_the_policy, browser)
     await do(_by_keyboard_alone, browser, claim_path)
-    await do(_look_at_everything, browser, claim_path, f"O-{name}")
+    await do(look_at_everything, browser, claim_path)
 
 
 def _decide(browser: Browser, claim_path: str) -> None:
@@ -283,16 +193,6 @@ def _redrive(browser: Browser) -> None:
     assert "Redriven" in browser.text()
 
 
-def _try_the_policy(browser: Browser) -> None:
-    """A backtest of the version in force on what the pipeline has recorded: it runs beside, and its result stays."""
-    browser.open("/policies/gejet-mall/1")
-    browser.find("#days option[value='0']").click()
-    browser.find("#backtest form button.main").click()
-    browser.until(
-        lambda: "would have ended otherwise" in browser.find("#backtest-result").text, "the backtest's result", 90
-    )
-
-
 FOCUSED = """
 const e = document.activeElement, r = e.getBoundingClientRect(), s = getComputedStyle(e);
 const all = [...document.querySelectorAll('*')];
@@ -348,43 +248,3 @@ def _by_keyboard_alone(browser: Browser, claim_path: str) -> None:
 
 def _is_at(browser: Browser, path: str) -> bool:
     return urlsplit(browser.driver.current_url).path == path
-
-
-def _headed(browser: Browser, heading: str) -> bool:
-    return browser.find("h1").text == heading
-
-
-def _look_at_everything(browser: Browser, claim_path: str, order_id: str) -> None:
-    browser.open("/dead-letters?all=1")
-    group = browser.find("table.rows a").get_attribute("href") or ""
-    screens = {
-        "now": "/now",
-        "claims": "/claims",
-        "claim": claim_path,
-        "todo": "/todo",
-        "dead-letters": "/dead-letters?all=1",
-        "dead-letter": group.removeprefix(browser.address),
-        "policies": "/policies",
-        "policy": "/policies/gejet-mall/1",
-        "contract": "/contract",
-        "contract-type": "/contract/claim.decided.v1",
-        "audit": "/audit",
-    }
-    for language, heading in (("en", "Now"), ("vi", "Hiện tại"), ("fa", "اکنون")):
-        browser.open("/now")
-        browser.find(f'button[name="language"][value="{language}"]').click()
-        browser.until(partial(_headed, browser, heading), "the language changed")
-        assert browser.find("html").get_attribute("dir") == ("rtl" if language == "fa" else "ltr")
-        for width in (WIDE, NARROW):
-            for name, path in screens.items():
-                browser.width(width)
-                browser.open(path)
-                browser.find("main h1")
-                browser.check(f"{name}-{language}-{'wide' if width == WIDE else 'narrow'}")
-    browser.find('button[name="theme"][value="dark"]').click()
-    browser.until(lambda: browser.find("html").get_attribute("data-theme") == "dark", "the theme changed")
-    for name in ("now", "claim", "todo", "claims"):
-        browser.width(WIDE)
-        browser.open(screens[name])
-        browser.check(f"{name}-fa-dark")
-    assert order_id

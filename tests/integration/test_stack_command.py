@@ -115,6 +115,17 @@ async def test_two_stacks_side_by_side_one_killed_the_other_unmoved(folders: lis
     checked = claims("doctor", "--data", one)
     assert (checked.returncode, "✗" in checked.stdout) == (0, False), checked.stdout
 
+    rebuilt = claims("rebuild", "--data", two)
+    assert rebuilt.returncode == 0, rebuilt.stderr
+    assert rebuilt.stdout.startswith("emptied entry, claim, ")
+
+    def again() -> bool:
+        console = next(s for s in report(two)["services"] if s["name"] == "console")
+        return (console["state"], console["restarts"] > 0) == ("ready", True)
+
+    await eventually(again, 60, every=0.5, why="the console is back")
+    assert answers(f"{second['console']}/sign-in")
+
     of_one, of_two = processes(one), processes(two)
     os.kill(of_one["supervisor"].pid, signal.SIGKILL)
     await eventually(lambda: alive(of_one) == [], 30, why="all of a killed supervisor's processes ended with it")
