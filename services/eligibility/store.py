@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Final, TypeAlias
 
+from shared.arrays import integers, texts
 from shared.db import Conn
 
 OrderKey: TypeAlias = tuple[str, str]
@@ -43,11 +44,12 @@ async def states_of_orders(conn: Conn, orders: Collection[OrderKey]) -> dict[Cla
     """The states of all claims of these orders, not locked: the fence lets one process write in a lane."""
     keys = sorted(orders)
     rows = await conn.fetch(
-        "SELECT c.merchant, c.order_id, c.claim_id, c.state FROM unnest($1::text[], $2::text[]) AS u (m, o) "
+        "SELECT c.merchant, c.order_id, c.claim_id, c.state "
+        "FROM unnest($1::text::text[], $2::text::text[]) AS u (m, o) "
         "JOIN claim_state c ON c.merchant = u.m AND c.order_id = u.o "
         "ORDER BY c.merchant, c.order_id, c.claim_id",
-        [merchant for merchant, _ in keys],
-        [order_id for _, order_id in keys],
+        texts([merchant for merchant, _ in keys]),
+        texts([order_id for _, order_id in keys]),
     )
     return {(row["merchant"], row["order_id"], row["claim_id"]): row["state"] for row in rows}
 
@@ -83,8 +85,15 @@ async def change_states(conn: Conn, rows: Sequence[StateRow]) -> None:
     """Write rows anew, in one statement."""
     await conn.execute(
         "UPDATE claim_state c SET lane = u.lane, revision = u.revision, due = u.due, state = u.state "
-        "FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::int[], $6::timestamptz[], $7::text[]) "
+        "FROM unnest($1::text::text[], $2::text::text[], $3::text::text[], $4::text::int[], $5::text::int[], "
+        "$6::timestamptz[], $7::text[]) "
         "AS u (merchant, order_id, claim_id, lane, revision, due, state) "
         "WHERE c.merchant = u.merchant AND c.order_id = u.order_id AND c.claim_id = u.claim_id",
-        *zip(*rows, strict=True),
+        texts([row[0] for row in rows]),
+        texts([row[1] for row in rows]),
+        texts([row[2] for row in rows]),
+        integers(row[3] for row in rows),
+        integers(row[4] for row in rows),
+        [row[5] for row in rows],
+        [row[6] for row in rows],
     )

@@ -13,6 +13,7 @@ import ormsgpack
 from asyncpg import Record as Row
 
 from services.intake.desk import ClaimKey, OrderKey
+from shared.arrays import byte_strings, texts, texts_or_null
 from shared.bus import Record
 from shared.db import Conn
 
@@ -36,10 +37,11 @@ async def mark_seen(conn: Conn, marks: Mapping[bytes, bytes], now: datetime) -> 
     """Put keys with their digests in the inbox; return those that were there, with the digests they have."""
     keys = sorted(marks)
     fresh = await conn.fetch(
-        "INSERT INTO seen (key, digest, seen_at) SELECT k, d, $3 FROM unnest($1::bytea[], $2::bytea[]) AS u (k, d) "
+        "INSERT INTO seen (key, digest, seen_at) "
+        "SELECT k, d, $3 FROM unnest($1::text::bytea[], $2::text::bytea[]) AS u (k, d) "
         "ON CONFLICT DO NOTHING RETURNING key",
-        keys,
-        [marks[key] for key in keys],
+        byte_strings(keys),
+        byte_strings([marks[key] for key in keys]),
         now,
     )
     if len(fresh) == len(keys):
@@ -58,10 +60,11 @@ async def remark_seen(conn: Conn, marks: Mapping[bytes, bytes], now: datetime) -
     """Give keys another digest: what came first was dead-lettered, and something else has taken its id."""
     keys = sorted(marks)
     await conn.execute(
-        "INSERT INTO seen (key, digest, seen_at) SELECT k, d, $3 FROM unnest($1::bytea[], $2::bytea[]) AS u (k, d) "
+        "INSERT INTO seen (key, digest, seen_at) "
+        "SELECT k, d, $3 FROM unnest($1::text::bytea[], $2::text::bytea[]) AS u (k, d) "
         "ON CONFLICT (key) DO UPDATE SET digest = excluded.digest",
-        keys,
-        [marks[key] for key in keys],
+        byte_strings(keys),
+        byte_strings([marks[key] for key in keys]),
         now,
     )
 
@@ -74,10 +77,10 @@ async def lock_orders(conn: Conn, orders: Collection[OrderKey]) -> tuple[dict[Or
     if not missing:
         return states, set()
     rows = await conn.fetch(
-        "INSERT INTO order_state (merchant, order_id) SELECT * FROM unnest($1::text[], $2::text[]) "
+        "INSERT INTO order_state (merchant, order_id) SELECT * FROM unnest($1::text::text[], $2::text::text[]) "
         "ON CONFLICT DO NOTHING RETURNING merchant, order_id",
-        [merchant for merchant, _ in missing],
-        [order_id for _, order_id in missing],
+        texts([merchant for merchant, _ in missing]),
+        texts([order_id for _, order_id in missing]),
     )
     fresh = {(row["merchant"], row["order_id"]) for row in rows}
     made_by_another = [key for key in missing if key not in fresh]
@@ -88,10 +91,11 @@ async def lock_orders(conn: Conn, orders: Collection[OrderKey]) -> tuple[dict[Or
 
 async def _lock_known_orders(conn: Conn, keys: Sequence[OrderKey]) -> dict[OrderKey, str]:
     rows = await conn.fetch(
-        "SELECT o.merchant, o.order_id, o.state FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS u (m, i, n) "
+        "SELECT o.merchant, o.order_id, o.state "
+        "FROM unnest($1::text::text[], $2::text::text[]) WITH ORDINALITY AS u (m, i, n) "
         "JOIN order_state o ON o.merchant = u.m AND o.order_id = u.i ORDER BY u.n FOR UPDATE OF o",
-        [merchant for merchant, _ in keys],
-        [order_id for _, order_id in keys],
+        texts([merchant for merchant, _ in keys]),
+        texts([order_id for _, order_id in keys]),
     )
     return {(row["merchant"], row["order_id"]): row["state"] for row in rows}
 
@@ -100,10 +104,11 @@ async def save_orders(conn: Conn, states: Mapping[OrderKey, str]) -> None:
     """Write the states of locked orders."""
     keys = list(states)
     await conn.execute(
-        "UPDATE order_state o SET state = u.s FROM unnest($1::text[], $2::text[], $3::text[]) AS u (m, i, s) "
+        "UPDATE order_state o SET state = u.s "
+        "FROM unnest($1::text::text[], $2::text::text[], $3::text[]) AS u (m, i, s) "
         "WHERE o.merchant = u.m AND o.order_id = u.i",
-        [merchant for merchant, _ in keys],
-        [order_id for _, order_id in keys],
+        texts([merchant for merchant, _ in keys]),
+        texts([order_id for _, order_id in keys]),
         list(states.values()),
     )
 
@@ -116,19 +121,21 @@ async def lock_claims(
     Returns the orders of the claims that were there (null: not admitted), and the new ones.
     """
     keys = sorted(claims)
-    merchants, ids = [merchant for merchant, _ in keys], [claim_id for _, claim_id in keys]
+    merchants, ids = texts([merchant for merchant, _ in keys]), texts([claim_id for _, claim_id in keys])
     rows = await conn.fetch(
-        "INSERT INTO claim (merchant, claim_id, order_id) SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) "
+        "INSERT INTO claim (merchant, claim_id, order_id) "
+        "SELECT * FROM unnest($1::text::text[], $2::text::text[], $3::text::text[]) "
         "ON CONFLICT DO NOTHING RETURNING merchant, claim_id",
         merchants,
         ids,
-        [claims[key] for key in keys],
+        texts_or_null(claims[key] for key in keys),
     )
     fresh = {(row["merchant"], row["claim_id"]) for row in rows}
     if len(fresh) == len(keys):
         return {}, fresh
     rows = await conn.fetch(
-        "SELECT c.merchant, c.claim_id, c.order_id FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS u (m, i, n) "
+        "SELECT c.merchant, c.claim_id, c.order_id "
+        "FROM unnest($1::text::text[], $2::text::text[]) WITH ORDINALITY AS u (m, i, n) "
         "JOIN claim c ON c.merchant = u.m AND c.claim_id = u.i ORDER BY u.n FOR UPDATE OF c",
         merchants,
         ids,
@@ -141,21 +148,22 @@ async def save_claims(conn: Conn, claims: Mapping[ClaimKey, str | None]) -> None
     """Write which order locked claims were admitted for."""
     keys = list(claims)
     await conn.execute(
-        "UPDATE claim c SET order_id = u.o FROM unnest($1::text[], $2::text[], $3::text[]) AS u (m, i, o) "
+        "UPDATE claim c SET order_id = u.o "
+        "FROM unnest($1::text::text[], $2::text::text[], $3::text::text[]) AS u (m, i, o) "
         "WHERE c.merchant = u.m AND c.claim_id = u.i",
-        [merchant for merchant, _ in keys],
-        [claim_id for _, claim_id in keys],
-        list(claims.values()),
+        texts([merchant for merchant, _ in keys]),
+        texts([claim_id for _, claim_id in keys]),
+        texts_or_null(claims.values()),
     )
 
 
 async def waiting_for_orders(conn: Conn, orders: Collection[OrderKey]) -> list[Waiting]:
     """Everything that names these orders and waits."""
     rows = await conn.fetch(
-        "SELECT w.* FROM waiting w JOIN unnest($1::text[], $2::text[]) AS u (m, i) "
+        "SELECT w.* FROM waiting w JOIN unnest($1::text::text[], $2::text::text[]) AS u (m, i) "
         "ON w.merchant = u.m AND w.order_id = u.i ORDER BY w.id",
-        [merchant for merchant, _ in orders],
-        [order_id for _, order_id in orders],
+        texts([merchant for merchant, _ in orders]),
+        texts([order_id for _, order_id in orders]),
     )
     return [_waiting(row) for row in rows]
 
@@ -163,10 +171,10 @@ async def waiting_for_orders(conn: Conn, orders: Collection[OrderKey]) -> list[W
 async def waiting_for_claims(conn: Conn, claims: Collection[ClaimKey]) -> list[Waiting]:
     """Everything that waits for claims of these ids, and the parked claims of these ids."""
     rows = await conn.fetch(
-        "SELECT w.* FROM waiting w JOIN unnest($1::text[], $2::text[]) AS u (m, i) "
+        "SELECT w.* FROM waiting w JOIN unnest($1::text::text[], $2::text::text[]) AS u (m, i) "
         "ON w.merchant = u.m AND w.claim_id = u.i ORDER BY w.id",
-        [merchant for merchant, _ in claims],
-        [claim_id for _, claim_id in claims],
+        texts([merchant for merchant, _ in claims]),
+        texts([claim_id for _, claim_id in claims]),
     )
     return [_waiting(row) for row in rows]
 

@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from services.notification.domain import Sheet
+from shared.arrays import integers, texts
 from shared.db import Conn, Pool
 
 _IN_ORDER: Final = (
@@ -167,12 +168,13 @@ async def settle(conn: Conn, outcomes: Sequence[Outcome]) -> set[int]:
     """Take messages out of the queue in the transaction that publishes what became of them; returns the places of those
     that were still there."""
     rows = await conn.fetch(
-        """DELETE FROM message m USING unnest($1::text[], $2::text[], $3::bigint[]) AS d (merchant, claim_id, place)
+        """DELETE FROM message m
+           USING unnest($1::text::text[], $2::text::text[], $3::text::bigint[]) AS d (merchant, claim_id, place)
            WHERE m.merchant = d.merchant AND m.claim_id = d.claim_id AND m.place = d.place
            RETURNING m.place""",
-        [one.merchant for one in outcomes],
-        [one.claim_id for one in outcomes],
-        [one.place for one in outcomes],
+        texts([one.merchant for one in outcomes]),
+        texts([one.claim_id for one in outcomes]),
+        integers(one.place for one in outcomes),
     )
     return {row["place"] for row in rows}
 

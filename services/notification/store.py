@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from services.notification.domain import NOTHING, Told
 from services.notification.reading import CustomerContact
+from shared.arrays import integers, texts, texts_or_null
 from shared.db import Conn
 
 Key = tuple[str, str]
@@ -29,10 +30,10 @@ async def load_claims(conn: Conn, keys: Collection[Key]) -> dict[Key, ClaimRow]:
     """What is known of these claims."""
     rows = await conn.fetch(
         """SELECT c.merchant, c.claim_id, c.lane, c.order_id, c.waiting, c.decided, c.notices
-           FROM unnest($1::text[], $2::text[]) AS wanted (merchant, claim_id)
+           FROM unnest($1::text::text[], $2::text::text[]) AS wanted (merchant, claim_id)
            JOIN claim c USING (merchant, claim_id)""",
-        [merchant for merchant, _ in keys],
-        [claim_id for _, claim_id in keys],
+        texts([merchant for merchant, _ in keys]),
+        texts([claim_id for _, claim_id in keys]),
     )
     return {
         (merchant, claim_id): ClaimRow(merchant, claim_id, lane, order_id, Told(waiting, decided, notices), stored=True)
@@ -54,13 +55,14 @@ async def save_claims(conn: Conn, claims: Collection[ClaimRow]) -> None:
         await conn.execute(
             """UPDATE claim c SET lane = n.lane, order_id = n.order_id, waiting = n.waiting, decided = n.decided,
                       notices = n.notices, sheet = coalesce(n.sheet, c.sheet)
-               FROM unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::bool[], $6::bool[], $7::bytea[],
-                           $8::text[]) AS n (merchant, claim_id, lane, order_id, waiting, decided, notices, sheet)
+               FROM unnest($1::text::text[], $2::text::text[], $3::text::int[], $4::text::text[], $5::bool[],
+                           $6::bool[], $7::bytea[], $8::text[])
+                    AS n (merchant, claim_id, lane, order_id, waiting, decided, notices, sheet)
                WHERE c.merchant = n.merchant AND c.claim_id = n.claim_id""",
-            [claim.merchant for claim in known],
-            [claim.claim_id for claim in known],
-            [claim.lane for claim in known],
-            [claim.order_id for claim in known],
+            texts([claim.merchant for claim in known]),
+            texts([claim.claim_id for claim in known]),
+            integers(claim.lane for claim in known),
+            texts([claim.order_id for claim in known]),
             [claim.told.waiting for claim in known],
             [claim.told.decided for claim in known],
             [claim.told.notices for claim in known],
@@ -72,14 +74,14 @@ async def save_contacts(conn: Conn, contacts: Collection[tuple[int, CustomerCont
     """Write the contact data of orders, each with its lane; every order at most once."""
     await conn.execute(
         """INSERT INTO contact (lane, merchant, order_id, customer_id, name, email, phone, locale)
-           SELECT * FROM unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-                                $8::text[])
+           SELECT * FROM unnest($1::text::int[], $2::text::text[], $3::text::text[], $4::text::text[], $5::text::text[],
+                                $6::text::text[], $7::text::text[], $8::text::text[])
            ON CONFLICT (merchant, order_id) DO UPDATE
            SET lane = excluded.lane, customer_id = excluded.customer_id, name = excluded.name, email = excluded.email,
                phone = excluded.phone, locale = excluded.locale""",
-        [lane for lane, _ in contacts],
+        integers(lane for lane, _ in contacts),
         *(
-            [getattr(contact, member) for _, contact in contacts]
+            texts_or_null(getattr(contact, member) for _, contact in contacts)
             for member in ("merchant", "order_id", "customer_id", "name", "email", "phone", "locale")
         ),
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.refund_calculation.writing import Instructed
+from shared.arrays import integers, texts
 from shared.db import Conn
 
 
@@ -27,22 +28,22 @@ async def await_settlements(conn: Conn, instructed: Sequence[tuple[int, Instruct
     await conn.execute(
         "INSERT INTO awaited_settlement "
         "(lane, refund_id, merchant, order_id, claim_id, amount, currency, instructed_at) "
-        "SELECT * FROM unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], "
-        "$8::timestamptz[]) ON CONFLICT DO NOTHING",
-        [lane for lane, _ in instructed],
-        [event.refund_id for _, event in instructed],
-        [event.merchant for _, event in instructed],
-        [event.order_id for _, event in instructed],
-        [event.claim_id for _, event in instructed],
-        [event.amount for _, event in instructed],
-        [event.currency for _, event in instructed],
+        "SELECT * FROM unnest($1::text::int[], $2::text::text[], $3::text::text[], $4::text::text[], $5::text::text[], "
+        "$6::text::text[], $7::text::text[], $8::timestamptz[]) ON CONFLICT DO NOTHING",
+        integers(lane for lane, _ in instructed),
+        texts([event.refund_id for _, event in instructed]),
+        texts([event.merchant for _, event in instructed]),
+        texts([event.order_id for _, event in instructed]),
+        texts([event.claim_id for _, event in instructed]),
+        texts([event.amount for _, event in instructed]),
+        texts([event.currency for _, event in instructed]),
         [event.instructed_at for _, event in instructed],
     )
 
 
 async def settle(conn: Conn, refund_ids: Sequence[str]) -> None:
     """Refunds that were reported on are awaited no more."""
-    await conn.execute("DELETE FROM awaited_settlement WHERE refund_id = ANY($1::text[])", refund_ids)
+    await conn.execute("DELETE FROM awaited_settlement WHERE refund_id = ANY($1::text::text[])", texts(refund_ids))
 
 
 async def late(conn: Conn, lanes: Sequence[int], before: datetime, now: datetime, most: int) -> list[Late]:

@@ -6,6 +6,7 @@ process work in a lane. That is what keeps two claims of an order from drawing t
 
 from collections.abc import Collection, Mapping, Sequence
 
+from shared.arrays import integers, texts
 from shared.db import Conn
 
 OrderKey = tuple[str, str]
@@ -22,10 +23,10 @@ async def load_orders(conn: Conn, orders: Collection[OrderKey]) -> Mapping[Order
     """The states of these orders; orders without a row are left out."""
     keys = list(orders)
     rows = await conn.fetch(
-        "SELECT u.n, o.state FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS u (m, i, n) "
+        "SELECT u.n, o.state FROM unnest($1::text::text[], $2::text::text[]) WITH ORDINALITY AS u (m, i, n) "
         "JOIN order_money o ON o.merchant = u.m AND o.order_id = u.i",
-        [merchant for merchant, _ in keys],
-        [order_id for _, order_id in keys],
+        texts([merchant for merchant, _ in keys]),
+        texts([order_id for _, order_id in keys]),
     )
     return {keys[number - 1]: state for number, state in rows}
 
@@ -39,9 +40,13 @@ async def update_orders(conn: Conn, rows: Sequence[OrderRow]) -> None:
     """Write orders that were loaded in this transaction. Raises `OrdersGone` where one has no row any more."""
     done = await conn.execute(
         "UPDATE order_money o SET lane = u.lane, state = u.state "
-        "FROM unnest($1::text[], $2::text[], $3::int[], $4::bytea[]) AS u (merchant, order_id, lane, state) "
+        "FROM unnest($1::text::text[], $2::text::text[], $3::text::int[], $4::bytea[]) "
+        "AS u (merchant, order_id, lane, state) "
         "WHERE o.merchant = u.merchant AND o.order_id = u.order_id",
-        *map(list, zip(*rows, strict=True)),
+        texts([row[0] for row in rows]),
+        texts([row[1] for row in rows]),
+        integers(row[2] for row in rows),
+        [row[3] for row in rows],
     )
     if done != f"UPDATE {len(rows)}":
         raise OrdersGone(f"{done} of {len(rows)} orders")

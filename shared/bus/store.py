@@ -6,6 +6,7 @@ from uuid import UUID
 
 import ormsgpack
 
+from shared import arrays
 from shared.bus import redrive
 from shared.bus.lanes import Lane, LaneLost
 from shared.bus.outbox import OutboxRow, pack, unpack
@@ -76,6 +77,11 @@ WITH moved AS (
 ), cleared AS (
     DELETE FROM outbox o USING unnest($12::int[], $14::bigint[]) AS u (l, published)
     WHERE o.lane = u.l AND o.number <= u.published
+), noted AS (
+    INSERT INTO history (merchant, claim_id, what, topic, lane, record_offset, at)
+    SELECT m, c, w, t, l, o, $11
+    FROM unnest($15::text::text[], $16::text::text[], $17::text::text[], $18::text::text[], $19::text::int[],
+                $20::text::bigint[]) AS u (m, c, w, t, l, o)
 )
 UPDATE lane SET emitted = u.emitted, published = u.published
 FROM unnest($12::int[], $13::bigint[], $14::bigint[]) AS u (l, emitted, published) WHERE lane.lane = u.l
@@ -111,13 +117,13 @@ async def save(
         lanes,
         [rows[lane].number if lane in rows else work.owned[lane].emitted for lane in lanes],
         [published.get(lane, work.owned[lane].stored_mark) for lane in lanes],
+        arrays.texts([merchant for merchant, *_ in work.histories]),
+        arrays.texts([claim_id for _, claim_id, *_ in work.histories]),
+        arrays.texts([what for _, _, what, *_ in work.histories]),
+        arrays.texts_or_null(topic for _, _, _, topic, *_ in work.histories),
+        arrays.integers(lane for _, _, _, _, lane, _, _ in work.histories),
+        arrays.integers(offset for _, _, _, _, _, offset, _ in work.histories),
     )
-    if work.histories:
-        await conn.copy_records_to_table(
-            "history",
-            records=work.histories,
-            columns=["merchant", "claim_id", "what", "topic", "lane", "record_offset", "at"],
-        )
     if work.dead_letters:
         await _bury(conn, work.dead_letters, work.now)
     return rows
