@@ -21,7 +21,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 AXE = (Path(__file__).parent / "e2e" / "vendor" / "axe.min.js").read_text("utf-8")
 WIDE, NARROW = 1280, 400
-HIGHEST = 6000
+HIGHEST = 16_000
 """Pixels of a picture; what is below is left out of it."""
 LIMIT = 40.0
 HEADINGS = {"en": "Now", "vi": "Hiện tại", "fa": "اکنون"}

@@ -32,6 +32,13 @@ class Waterfall(BaseModel):
     high: int
 
 
+class Held(BaseModel):
+    """The units of a line (from 1) that a claim holds."""
+
+    claim_id: str
+    units: list[int]
+
+
 class LedgerLineShown(BaseModel):
     """An order line in minor units; `held` says which claim holds which units."""
 
@@ -44,7 +51,7 @@ class LedgerLineShown(BaseModel):
     paid: int
     shipping: int
     fee: int
-    held: list[str]
+    held: list[Held]
 
 
 class PaymentShown(BaseModel):
@@ -138,13 +145,13 @@ def ledger_shown(order: Order, events: Sequence[Event]) -> LedgerShown | None:
     )
 
 
-def _holders(events: Sequence[Event]) -> dict[str, list[str]]:
-    """By line: `claim: units` for each claim that was admitted."""
-    held: dict[str, list[str]] = {}
+def _holders(events: Sequence[Event]) -> dict[str, list[Held]]:
+    """By line: the units of each claim that was admitted."""
+    held: dict[str, list[Held]] = {}
     for event in events:
         if isinstance(event, ClaimAdmitted):
             for line_id, units in event.units.items():
-                held.setdefault(line_id, []).append(f"{event.claim_id}: {', '.join(map(str, units))}")
+                held.setdefault(line_id, []).append(Held(claim_id=event.claim_id, units=units))
     return held
 
 

@@ -102,7 +102,7 @@ async def claims(conn: Conn, search: Search, limit: int = PAGE) -> list[ClaimBri
 
 async def waiting(conn: Conn, state: str, limit: int, *, by_due: bool) -> list[tuple[ClaimBrief, ClaimFacts]]:
     """Claims in a state, the longest waiting (or the longest due) first, with what is known of them."""
-    order = "coalesce(due_ms, since_ms)" if by_due else "since_ms"
+    order = f"{'coalesce(due_ms, since_ms)' if by_due else 'since_ms'}, merchant, claim_id"
     rows = await conn.fetch(
         f"SELECT {_BRIEF}, facts FROM claim WHERE state = $1 "  # noqa: S608 - columns are ours
         f"AND state IN ('awaiting_delivery', 'awaiting_seller', 'awaiting_return', 'review') ORDER BY {order} LIMIT $2",

@@ -10,9 +10,11 @@ import pytest
 from services.console.facts import STAGES, State
 from services.console.web.audit import ACTIONS
 from services.console.web.formats import LANGUAGES
+from services.console.web.policies import shown
 from services.console.web.wording import choose, wording
 from shared.events import TYPES
 from shared.events import parts as p
+from shared.policy.shelf import Shelf
 
 TEMPLATES = {
     f.name: f.read_text("utf-8") for f in (files("services.console.web") / "templates").iterdir() if "html" in f.name
@@ -65,12 +67,27 @@ CODES = {
     "event": tuple(TYPES),
     "action": ACTIONS,
     "factname": tuple(p.Inspection.model_fields),
+    "result": ("refund", "replacement", "rejected", "review"),
 }
 
 
 @pytest.mark.parametrize("group", CODES)
 def test_every_code_has_a_name(group: str) -> None:
     assert {f"{group}.{code}" for code in CODES[group]} <= wording("en").words.keys()
+
+
+def test_what_the_rules_of_our_policies_say_has_names() -> None:
+    names = wording("en").words
+    for rule in (rule for policy in Shelf().book().all() for rule in shown(policy).rules):
+        for path, value in rule.says.items():
+            member, _, rest = path.partition(".")
+            assert f"member.{member}" in names, (rule.id, path)
+            if member in ("under", "below_zero"):  # names of open points and of their readings, as in the register
+                continue
+            assert not rest or f"member.{rest}" in names, (rule.id, path)
+            for word in value.split(", "):
+                # `tipax` is a carrier's name
+                assert word[0].isdigit() or word == "tipax" or f"policy_word.{word}" in names, (rule.id, value)
 
 
 @pytest.mark.parametrize(

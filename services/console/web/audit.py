@@ -1,5 +1,6 @@
 """Audit: who did what when."""
 
+import json
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -8,7 +9,10 @@ from starlette.responses import Response
 
 from services.console import queries
 from services.console.queries import AuditRow
-from services.console.web.desk import Staff, TheDesk, answer, both
+from services.console.web import formats
+from services.console.web.desk import Staff, TheDesk, answer, both, words_of
+from shared.events.fields import normalise_amount
+from shared.money import MoneyError
 
 router = APIRouter(tags=["audit"])
 
@@ -52,4 +56,27 @@ async def audit_page(
         rows = await queries.audit(conn, actor=actor.strip(), action=action, before=before, limit=queries.PAGE + 1)
     shown = rows[: queries.PAGE]
     page = AuditPage(actor=actor, action=action, rows=shown, next=shown[-1].id if len(rows) > queries.PAGE else None)
-    return answer(request, "audit.html", page, {"actions": ACTIONS})
+    language = words_of(request).language
+    values = {
+        "actions": ACTIONS,
+        "tree_of": tree_of,
+        "amt_typed": lambda amount, currency: typed(amount, currency, language),
+    }
+    return answer(request, "audit.html", page, values)
+
+
+def tree_of(text: str) -> object:
+    """What a detail says, where it is JSON; None where it is not (any more: long ones are cut)."""
+    try:
+        tree: object = json.loads(text)
+    except ValueError:
+        return None
+    return tree
+
+
+def typed(amount: object, currency: object, language: str) -> str:
+    """An amount as a person typed it, in the reader's form; as it is, where it is none."""
+    try:
+        return formats.amount_of(normalise_amount(str(amount)), str(currency), language)
+    except (MoneyError, ValueError):
+        return formats.visible(f"{amount} {currency}")
