@@ -1,6 +1,7 @@
 """A consumed Kafka record with its CloudEvents attributes. Reading one never raises: the service judges it."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 
@@ -39,7 +40,8 @@ class Record:
     def of(cls, raw: RawRecord) -> "Record":
         """Read the attributes out of the headers; of a repeated header the first counts."""
         headers = tuple(raw.headers)
-        get = dict(reversed(headers)).get
+        get = dict(headers[::-1]).get
+        traceparent, redrive = get("traceparent"), get("makegood_redrive")
         return cls(
             raw.topic,
             raw.partition,
@@ -48,13 +50,13 @@ class Record:
             raw.key,
             raw.value,
             headers,
-            _text(get("ce_type")),
+            _common(get("ce_type")),
             _text(get("ce_id")),
-            _text(get("ce_source")),
+            _common(get("ce_source")),
             _text(get("ce_subject")),
-            _text(get("traceparent")),
-            _text(get("content-type")),
-            _text(get("makegood_redrive")),
+            _text(traceparent) if traceparent else "",
+            _common(get("content-type")),
+            _text(redrive) if redrive else "",
         )
 
 
@@ -65,6 +67,14 @@ def _text(value: bytes | None) -> str:
         return value.decode()
     except UnicodeDecodeError:
         return ""
+
+
+def _common(value: bytes | None) -> str:
+    """As `_text`, for what has few values: types, sources. A long one is somebody's mistake, and not remembered."""
+    return _remembered(value) if value and len(value) <= 128 else _text(value)
+
+
+_remembered = lru_cache(maxsize=1024)(_text)
 
 
 def number_of(id: str) -> tuple[int, int | None]:
