@@ -14,7 +14,7 @@ import typer
 import uvloop
 from rich.console import Console
 
-from bench import backlog, growth, machine, mails, ours, references, replicas
+from bench import backlog, growth, growth_fillfactor, machine, mails, ours, references, replicas
 from bench import handlers as handlers_
 from bench.measure import Run
 from bench.profile import profiled
@@ -29,6 +29,7 @@ RUN_LIMIT: Final = 600.0
 app = typer.Typer(add_completion=False, no_args_is_help=False)
 app.command("growth")(growth.command)
 app.command("backlog")(backlog.command)
+app.command("fillfactor")(growth_fillfactor.command)
 app.command("replicas")(replicas.command)
 console = Console(stderr=True)
 
