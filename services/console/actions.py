@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import Literal
 from uuid import uuid4
 
-from services.console import queries
-from services.console.case import Case, case_of, read_all
+from services.console import deeds, queries
+from services.console.case import case_of, read_all
 from services.console.errands import Doing
+from services.console.shown import Case
 from services.console.web.sessions import Session
 from shared.bus import order_key
 from shared.db import Conn
@@ -73,7 +74,7 @@ async def act(doing: Doing, session: Session, asked: Asked) -> str:
     except BadEvent as bad:
         raise Refused("problem.bad", path=bad.path, why=bad.message) from bad
     standing = f"{asked.type}:{asked.basis}"
-    if asked.type != "return.received.v1" and not await queries.take(
+    if asked.type != "return.received.v1" and not await deeds.take(
         doing.conn, asked.merchant, asked.claim_id, standing, own_id, session.name, doing.now
     ):
         raise Refused("problem.taken", 409)
@@ -86,7 +87,7 @@ async def act(doing: Doing, session: Session, asked: Asked) -> str:
         subject=asked.claim_id,
         traceparent=trace,
     )
-    await queries.note(
+    await deeds.note(
         doing.conn,
         doing.now,
         session.name,

@@ -14,7 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from pydantic import BaseModel
 
-from services.console import queries
+from services.console import queries, resolutions
 from services.console.facts import STAGES
 from services.console.figures import quantile
 from services.console.queries import ClaimBrief
@@ -133,7 +133,7 @@ class Watch:
             paces = await queries.tempo(conn, minute - CHART_MINUTES)
             stuck, stuck_n = await queries.stuck(conn, int((now - self._stuck).timestamp() * 1000))
             overdue = await queries.overdue(conn, now_ms)
-            resolved = await queries.resolved(conn)
+            resolved = await resolutions.resolved(conn)
             recent = await queries.claims(conn, queries.Search(), 10)
             unfolded = await queries.unfolded(conn)
         letters = {

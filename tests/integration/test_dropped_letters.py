@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.console import queries
+from services.console import queries, resolutions
 from shared.bus import Record
 from shared.bus.outbox import Headers
 from shared.bus.redrive import DROP, Redrive, drop_of, marked, read_drop
@@ -98,7 +98,7 @@ async def test_the_console_knows_in_whatever_order_it_reads(
         await desk.read(mixed, batch=random.Random(seed).choice((1, 3, 100)))
         fingerprint = await desk.pool.fetchval("SELECT DISTINCT fingerprint FROM letter")
         async with desk.pool.acquire() as conn:
-            found = await queries.letters(conn, fingerprint)
+            found = await resolutions.letters(conn, fingerprint)
             unfolded = await queries.unfolded(conn)
     told = [None if r is None else (r.what, r.actor, r.reason) for _, r in found]
     assert told == [("dropped", "mina", "a test"), ("redriven", "", ""), None]

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.console.case import Case, case_of, read_all
+from services.console.case import case_of, read_all
 from services.console.domain import fold, reached, refunded, seen, standing
 from services.console.facts import ClaimFacts
 from services.console.figures import bucket_of, bucket_top, change, counters, quantile, tempo
 from services.console.handlers import Batch
 from services.console.letters import read_letter
+from services.console.shown import Case
 from shared.bus import Record
 from tests.console_samples import Topics, claim, day, decided, life, order, settled
 

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from services.console import queries
-from services.console.queries import AuditRow
+from services.console import deeds, queries
+from services.console.deeds import AuditRow
 from services.console.web import formats
 from services.console.web.desk import Staff, TheDesk, answer, both, words_of
 from shared.events.fields import normalise_amount
@@ -53,7 +53,7 @@ async def audit_page(
 ) -> Response:
     """By person and action. The rows are only ever added."""
     async with desk.pool.acquire(timeout=5) as conn:
-        rows = await queries.audit(conn, actor=actor.strip(), action=action, before=before, limit=queries.PAGE + 1)
+        rows = await deeds.audit(conn, actor=actor.strip(), action=action, before=before, limit=queries.PAGE + 1)
     shown = rows[: queries.PAGE]
     page = AuditPage(actor=actor, action=action, rows=shown, next=shown[-1].id if len(rows) > queries.PAGE else None)
     language = words_of(request).language

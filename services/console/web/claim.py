@@ -8,10 +8,10 @@ from fastapi import APIRouter, Form, HTTPException, Query, Request
 from pydantic import BaseModel, JsonValue
 from starlette.responses import Response
 
-from services.console import queries
+from services.console import deeds, queries
 from services.console.actions import Refused, load_case
-from services.console.case import Case
-from services.console.queries import AuditRow
+from services.console.deeds import AuditRow
+from services.console.shown import Case
 from services.console.store import Entry
 from services.console.web.desk import Anybody, Checked, Desk, Staff, TheDesk, answer, both
 from services.console.web.sessions import Session
@@ -51,9 +51,7 @@ Name = Annotated[str, Form(max_length=200)]
 async def unmask(request: Request, desk: TheDesk, session: Staff, merchant: Name, claim_id: Name) -> Response:
     """The claim with the customer's contact data; who saw it is in the audit first."""
     async with desk.pool.acquire(timeout=5) as conn:
-        await queries.note(
-            conn, clock.now(), session.name, session.role, "unmask", merchant=merchant, claim_id=claim_id
-        )
+        await deeds.note(conn, clock.now(), session.name, session.role, "unmask", merchant=merchant, claim_id=claim_id)
     return await show(request, desk, session, merchant, claim_id, unmasked=True)
 
 
@@ -88,7 +86,7 @@ async def raw_unmasked(
     """One event as it came, whole; who saw it is in the audit first."""
     async with desk.pool.acquire(timeout=5) as conn, conn.transaction():
         found = await _entry(conn, merchant, order_id, topic, partition, offset)
-        await queries.note(
+        await deeds.note(
             conn,
             clock.now(),
             session.name,
@@ -152,7 +150,7 @@ async def show(
         case = await load_case(conn, merchant, claim_id, unmasked=unmasked)
         if case is None:
             raise HTTPException(404)
-        audit = await queries.audit(conn, claim=(merchant, claim_id))
+        audit = await deeds.audit(conn, claim=(merchant, claim_id))
         acted = await _acted(conn, case)
     if not session.may("staff"):
         case = case.without_free_text()
@@ -172,7 +170,7 @@ async def _acted(conn: Conn, case: Case) -> str | None:
     keys = [
         (case.merchant, case.claim_id, f"{type_}:{case.basis}") for type_ in ("claim.reviewed.v1", "seller.answered.v1")
     ]
-    found = await queries.taken(conn, keys)
+    found = await deeds.taken(conn, keys)
     return next((actor for actor, _ in found.values()), None)
 
 

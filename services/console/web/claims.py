@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel
 from starlette.responses import Response, StreamingResponse
 
-from services.console import queries
+from services.console import deeds, queries
 from services.console.facts import State
 from services.console.queries import ClaimBrief, Search
 from services.console.web.desk import Anybody, TheDesk, answer, both
@@ -107,7 +107,7 @@ async def claims_csv(
     """The same search as CSV (UTF-8, at most 100,000 rows); who took it is in the audit."""
     search = _search(q, merchant, reason, state, outcome, clause, older, due, clock.now())
     async with desk.pool.acquire(timeout=5) as conn:
-        await queries.note(
+        await deeds.note(
             conn,
             clock.now(),
             session.name,

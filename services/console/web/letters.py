@@ -7,10 +7,10 @@ from fastapi import APIRouter, Form, HTTPException, Query, Request
 from pydantic import BaseModel
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from services.console import queries
+from services.console import deeds, resolutions
 from services.console.errands import doing
 from services.console.letters import Letter, mark
-from services.console.queries import LetterGroup, Resolution
+from services.console.resolutions import LetterGroup, Resolution
 from services.console.web import formats
 from services.console.web.desk import Anybody, Checked, Staff, TheDesk, answer, both, wants_json
 from shared import clock
@@ -90,7 +90,7 @@ async def letters_page(
 ) -> Response:
     """By kind of fault: those that are open, or all."""
     async with desk.pool.acquire(timeout=5) as conn:
-        groups = await queries.letter_groups(conn, only_open=not all)
+        groups = await resolutions.letter_groups(conn, only_open=not all)
     if not session.may("staff"):
         groups = [group.model_copy(update={"reason": without_values(group.reason)}) for group in groups]
     return answer(request, "letters.html", LettersPage(all=all, groups=groups))
@@ -101,11 +101,11 @@ async def group_page(request: Request, desk: TheDesk, session: Anybody, fingerpr
     """The letters of one kind, the oldest first. Staff see the contents, and that they did is in the audit."""
     seen = session.may("staff")
     async with desk.pool.acquire(timeout=5) as conn:
-        found = await queries.letters(conn, fingerprint)
+        found = await resolutions.letters(conn, fingerprint)
         if not found:
             raise HTTPException(404)
         if seen:
-            await queries.note(conn, clock.now(), session.name, session.role, "dead_letters_read", subject=fingerprint)
+            await deeds.note(conn, clock.now(), session.name, session.role, "dead_letters_read", subject=fingerprint)
     first = found[0][0]
     page = GroupPage(
         fingerprint=fingerprint,
@@ -124,7 +124,7 @@ async def group_page(request: Request, desk: TheDesk, session: Anybody, fingerpr
 async def dry_run(request: Request, desk: TheDesk, _: Staff, fingerprint: str) -> Response:
     """What a redrive would do. Changes nothing."""
     async with desk.pool.acquire(timeout=5) as conn:
-        found = [letter for letter, _ in await queries.letters(conn, fingerprint, only_open=True, limit=AT_ONCE)]
+        found = [letter for letter, _ in await resolutions.letters(conn, fingerprint, only_open=True, limit=AT_ONCE)]
     if not found:
         raise HTTPException(404)
     return answer(request, "_dry_run.html", judge(fingerprint, found))
@@ -137,7 +137,7 @@ async def redrive(request: Request, desk: TheDesk, session: Staff, fingerprint: 
     """Send the open letters of a kind back to the topic they were on: key, value and headers as they came, with the
     mark that only the service that refused them takes up, once. A letter that dies again comes back as a new one."""
     async with doing(desk.pool) as deed:
-        open_ones = await queries.letters(deed.conn, fingerprint, only_open=True, limit=AT_ONCE, lock=True)
+        open_ones = await resolutions.letters(deed.conn, fingerprint, only_open=True, limit=AT_ONCE, lock=True)
         found = []
         for letter, _ in open_ones:
             if (to := mark(letter)) is None:
@@ -146,8 +146,8 @@ async def redrive(request: Request, desk: TheDesk, session: Staff, fingerprint: 
             await deed.emit_raw(
                 letter.origin_topic, to.lane, key=letter.key, value=letter.value, headers=marked(letter.headers, to)
             )
-        await queries.resolve(deed.conn, found, "redriven", session.name, "", deed.now)
-        await queries.note(
+        await resolutions.resolve(deed.conn, found, "redriven", session.name, "", deed.now)
+        await deeds.note(
             deed.conn,
             deed.now,
             session.name,
@@ -166,14 +166,14 @@ async def drop(request: Request, desk: TheDesk, session: Staff, fingerprint: str
         raise HTTPException(422, "reason")
     why = reason.strip()
     async with doing(desk.pool) as deed:
-        open_ones = await queries.letters(deed.conn, fingerprint, only_open=True, limit=AT_ONCE, lock=True)
+        open_ones = await resolutions.letters(deed.conn, fingerprint, only_open=True, limit=AT_ONCE, lock=True)
         found = [letter for letter, _ in open_ones]
         for letter in found:
             if (to := mark(letter)) is not None:  # the service that refused it closes its own row
                 headers = drop_of(to, session.name, why)
                 await deed.emit_raw(letter.origin_topic, to.lane, key=letter.key, value=None, headers=headers)
-        await queries.resolve(deed.conn, found, "dropped", session.name, why, deed.now)
-        await queries.note(
+        await resolutions.resolve(deed.conn, found, "dropped", session.name, why, deed.now)
+        await deeds.note(
             deed.conn,
             deed.now,
             session.name,

@@ -16,7 +16,7 @@ from fastapi import APIRouter, Request
 from joserfc.errors import JoseError
 from starlette.responses import RedirectResponse, Response
 
-from services.console import queries
+from services.console import deeds
 from services.console.settings import ConsoleSettings
 from services.console.web.desk import TheDesk
 from services.console.web.signing import local_path, signed_in
@@ -51,7 +51,7 @@ async def oidc_back(request: Request, desk: TheDesk) -> Response:
     if found is None:
         return RedirectResponse("/sign-in?problem=oidc", 303)
     async with desk.pool.acquire(timeout=5) as conn:
-        await queries.note(conn, clock.now(), found.name, found.role, "sign_in", detail={"with": "OpenID Connect"})
+        await deeds.note(conn, clock.now(), found.name, found.role, "sign_in", detail={"with": "OpenID Connect"})
     return await signed_in(request, desk, found.name, found.role, local_path(found.next))
 
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Form, HTTPException, Request
 from pydantic import BaseModel
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from services.console import queries
+from services.console import deeds, queries
 from services.console.backtests import Backtest, Busy
 from services.console.web.desk import Anybody, Checked, Staff, TheDesk, answer, both, wants_json
 from shared import clock
@@ -139,7 +139,7 @@ async def begin_backtest(
         raise HTTPException(409, "busy") from None
     async with desk.pool.acquire(timeout=5) as conn:
         said = {"policy": f"{merchant}@{version}", "days": str(days)}
-        await queries.note(conn, now, session.name, session.role, "backtest", merchant=merchant, detail=said)
+        await deeds.note(conn, now, session.name, session.role, "backtest", merchant=merchant, detail=said)
     if wants_json(request):
         last = await desk.backtests.latest(merchant, version)
         return JSONResponse(BacktestPage(backtest=last).model_dump(mode="json"), 202)

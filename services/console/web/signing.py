@@ -9,7 +9,7 @@ from fastapi import APIRouter, Form, Request
 from pydantic import BaseModel
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from services.console import queries
+from services.console import deeds
 from services.console.settings import ConsoleSettings
 from services.console.web import sessions
 from services.console.web.desk import LANGUAGE_COOKIE, THEME_COOKIE, Anybody, Checked, TheDesk, answer, wants_json
@@ -85,9 +85,9 @@ async def sign_in(
         user = await asyncio.to_thread(desk.users.verify, name, password)
     async with desk.pool.acquire(timeout=5) as conn, conn.transaction():
         if user is None:
-            await queries.note(conn, now, name[:100], "-", "sign_in_failed", detail={"address": address})
+            await deeds.note(conn, now, name[:100], "-", "sign_in_failed", detail={"address": address})
         else:
-            await queries.note(conn, now, user.name, user.role, "sign_in", detail={"address": address})
+            await deeds.note(conn, now, user.name, user.role, "sign_in", detail={"address": address})
     if user is None:
         return _form(request, desk, page.model_copy(update={"problem": "wrong"}), 401)
     for key in keys:
@@ -121,7 +121,7 @@ async def sign_out(request: Request, desk: TheDesk, session: Anybody) -> Respons
     """End the session."""
     async with desk.pool.acquire(timeout=5) as conn, conn.transaction():
         await sessions.end(conn, request.cookies.get(SESSION_COOKIE, ""))
-        await queries.note(conn, clock.now(), session.name, session.role, "sign_out")
+        await deeds.note(conn, clock.now(), session.name, session.role, "sign_out")
     done = RedirectResponse("/sign-in", 303)
     done.delete_cookie(SESSION_COOKIE)
     return done

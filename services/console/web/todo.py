@@ -6,7 +6,7 @@ from fastapi import APIRouter, Form, Request
 from pydantic import BaseModel
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from services.console import queries
+from services.console import deeds, queries
 from services.console.actions import Asked, Refused, act, inspection, reviewed
 from services.console.case import MONEY, left_of, read_all
 from services.console.domain import basis_of_action
@@ -75,7 +75,7 @@ async def _tasks(conn: Conn, state: str, *, with_left: bool = False) -> list[Tas
     found = await queries.waiting(conn, state, SHOWN, by_due=state != "review")
     kind = "claim.reviewed.v1" if state == "review" else "seller.answered.v1"
     keys = [(claim.merchant, claim.claim_id, f"{kind}:{basis_of_action(facts)}") for claim, facts in found]
-    taken = await queries.taken(conn, keys)
+    taken = await deeds.taken(conn, keys)
     orders = {(claim.merchant, claim.order_id) for claim, _ in found} if with_left else set()
     entries = await queries.entries_of_orders(conn, sorted(orders), MONEY) if orders else {}
     tasks = []
