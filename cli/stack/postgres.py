@@ -35,9 +35,9 @@ SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "jit": "off",
-    # The first write to a page after a checkpoint logs the whole page. At 1 GB a stack under load has a checkpoint every
-    # half minute, and with a million claims pages are half of its log (docs/scale.md). The price: up to 4 GB of log on
-    # the disk, and to be read after a crash.
+    # The first write to a page after a checkpoint logs the whole page. At 1 GB a stack under load has a checkpoint
+    # every half minute, and with a million claims such pages are two fifths of its log (docs/scale.md). The price: up
+    # to 4 GB of log on the disk, and to be read after a crash.
     "max_wal_size": "4GB",
     "checkpoint_timeout": "15min",
     "log_min_messages": "warning",
