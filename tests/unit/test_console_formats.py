@@ -9,6 +9,7 @@ import pytest
 from services.console.web import formats, oidc
 from services.console.web.sessions import Attempts
 from services.console.web.signing import local_path
+from services.console.web.audit import tree_of, typed
 from services.console.web.users import UsersUnfit, load, open_users, password_file, put, users_file
 
 AT = datetime(2026, 11, 22, 13, 5, 9, tzinfo=UTC)
@@ -131,3 +132,24 @@ def test_a_user_file_that_is_not_one_is_said_to_be(tmp_path: Path) -> None:
     users_file(tmp_path).write_text('{"mai": {"role": "root", "argon2": "x"}}')
     with pytest.raises(UsersUnfit, match="not a role"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "language", "shown"),
+    [
+        ("۳۰۶۵۰۰۰۰", "IRR", "en", "IRR\N{NO-BREAK SPACE}30,650,000"),
+        ("1290000", "VND", "vi", "1.290.000\N{NO-BREAK SPACE}₫"),
+        ("much", "IRR", "en", "much IRR"),
+        ("1", "gold", "en", "1 gold"),
+    ],
+)
+def test_an_amount_in_the_audit_is_shown_as_one_where_it_is_one(
+    amount: str, currency: str, language: str, shown: str
+) -> None:
+    assert typed(amount, currency, language) == shown
+
+
+def test_a_detail_of_the_audit_is_json_or_text() -> None:
+    assert tree_of('[{"line_id": "1", "quantity": 2}]') == [{"line_id": "1", "quantity": 2}]
+    assert tree_of('{"cut": "short…') is None
+    assert tree_of("as agreed") is None
