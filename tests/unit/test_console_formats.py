@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from services.console.web import formats, oidc
+from services.console.web.audit import tree_of, typed
 from services.console.web.sessions import Attempts
 from services.console.web.signing import local_path
-from services.console.web.audit import tree_of, typed
 from services.console.web.users import UsersUnfit, load, open_users, password_file, put, users_file
 
 AT = datetime(2026, 11, 22, 13, 5, 9, tzinfo=UTC)
