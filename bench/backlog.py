@@ -112,12 +112,8 @@ async def _caught_up(stack: BenchStack, topics: Topics, some: Sequence[Claim], *
     say(f"decided after {done:.1f} s")
     await stack.caught_up(LIMIT)
     read = time.monotonic() - began
-
-    async def all_told() -> bool:
-        return await stack.mails_waiting() == 0
-
     if letters:
-        await until(all_told, LIMIT, "every letter is written", every=0.5)
+        await until(stack.all_told, LIMIT, "every letter is written", every=0.5)
     told = time.monotonic() - began if letters else None
     meter.stop()
     found = await decided(stack.kafka, since)

@@ -23,6 +23,7 @@ from bench.growth_start import start_seconds
 from bench.measure import Run
 from bench.ours import Latency
 from bench.stack import BenchStack, running
+from bench.topics import until
 
 RUN_LIMIT: Final = 600.0
 WARM: Final = 2_000
@@ -149,6 +150,7 @@ async def _level(stack: BenchStack, number: int, plan: Plan) -> Level:
         topic: round((size - kafka.get(topic, 0)) / done, 1) for topic, size in topic_sizes(stack).items()
     }
     if plan.latency_seconds:
+        await until(stack.all_told, RUN_LIMIT, "all letters are written", every=0.5)
         level.latencies.append(await ours.latency(stack, f"{tag}l", plan.rate, plan.latency_seconds, 90.0))
         say(f"  latency {level.latencies[-1].decision_ms}")
         done += level.latencies[-1].claims
@@ -158,6 +160,8 @@ async def _level(stack: BenchStack, number: int, plan: Plan) -> Level:
 
 
 async def _run(stack: BenchStack, tag: str, number: int) -> Run:
+    # Letters of the run before would be written while this one is measured.
+    await until(stack.all_told, RUN_LIMIT, "all letters are written", every=0.5)
     run, _ = await ours.measured(stack, tag, number, WINDOW, RUN_LIMIT)
     say(f"  {number:,} claims: {run.per_second:,.0f}/s, {run.cpu_us_in_all:,.0f} µs, others {run.others} cores")
     return run

@@ -44,11 +44,7 @@ async def sown(stack: BenchStack) -> None:
     await _settled(stack)
     await _settle(stack.kafka)
     await _settled(stack)
-
-    async def all_told() -> bool:
-        return await stack.mails_waiting() == 0
-
-    await until(all_told, LIMIT, "all letters are written")
+    await until(stack.all_told, LIMIT, "all letters are written")
     await stack.hold()
     for service, tables in TABLES.items():
         async with stack.connected(service) as conn:

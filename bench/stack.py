@@ -92,6 +92,10 @@ class BenchStack:
         async with self.connected("notification") as conn:
             return int(await conn.fetchval("SELECT count(*) FROM message"))
 
+    async def all_told(self) -> bool:
+        """Whether no message waits."""
+        return await self.mails_waiting() == 0
+
     async def forget_mails(self) -> None:
         """Drop the mails that wait, so that a measurement does not pay for the one before. For held services only."""
         async with self.connected("notification") as conn:
