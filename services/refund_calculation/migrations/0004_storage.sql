@@ -1,5 +1,5 @@
--- Measured (docs/scale.md, Room in the pages): a row is written twice and grows by half the second time, so that three of four
--- leave their page even where a third of it is free. Full pages take 17 % less disk at no more processor.
+-- Measured (docs/scale.md, Room in the pages): a row is written twice, and even where a third of the page is free three of four
+-- second versions find no room in it. Full pages take 17 % less disk at no more processor.
 -- Dead rows are at most a twentieth of the table, not a fifth.
 ALTER TABLE order_money SET (fillfactor = 100, autovacuum_vacuum_scale_factor = 0.05);
 -- A row lives until the payment system reports, some days: half of the writes are deletions.
