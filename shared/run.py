@@ -175,7 +175,7 @@ class _Running:
             asyncio.create_task(self._pipeline.stopping.wait()),
             *tasks.values(),
         }
-        await self._host.broker.start()
+        await self._host.start()
         log.info("service_started", topics=self._service.topics)
         await asyncio.wait(waiters, return_when=asyncio.FIRST_COMPLETED)
         failed = self._failure(tasks)

@@ -28,7 +28,7 @@ class Settings(BaseSettings):
     batch_records: int = 1000
     """Most records in one transaction."""
     poll_ms: int = 10
-    """Longest wait of one poll; an empty poll is followed by a pause of the same length."""
+    """How long to pause after a poll that found nothing (a poll itself listens for 0.2 s)."""
     session_timeout_ms: int = 10_000
     retry_seconds: float = 600.0
     """How long an infrastructure error is retried before the process ends and is started again."""
