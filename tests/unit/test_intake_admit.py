@@ -613,3 +613,15 @@ def test_the_history_of_a_claim_that_had_to_wait() -> None:
         "c-1 parked: order o-1 is not known yet",
         "c-1 refused: unknown_order",
     ]
+
+
+def test_keys_of_the_inbox_tell_apart_whose_ids_they_are_and_keep_the_order_of_ids() -> None:
+    def key(source: str, id: str) -> bytes:
+        return event_mark(source, id, "order.placed.v1", b"").key
+
+    ids = [f"{n:04}" for n in range(20)]
+    assert sorted(ids, key=lambda id: key("/shop", id)) == ids
+    long = "x" * 200
+    named = [("/shop", "1"), ("/shop2", "1"), ("/shop", "2"), ("/shop", long), ("/shop", long + "y"), ("/shop2", long)]
+    assert len({key(*one) for one in named}) == len(named)
+    assert max(len(key(*one)) for one in named) <= 60
