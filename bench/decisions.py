@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
-from bench.topics import Topics
+from bench.topics import Topics, committed_records
 from shared.events.topics import DECISIONS, REFUNDS
 
 
@@ -34,23 +34,11 @@ class Decided:
 
 async def decided(kafka: str, since: Mapping[TopicPartition, int]) -> Decided:
     """Read what was decided and instructed since these ends of both topics."""
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=kafka, isolation_level="read_committed", enable_auto_commit=False, auto_offset_reset="none"
-    )
     found: dict[str, Counter[str]] = {DECISIONS: Counter(), REFUNDS: Counter()}
     async with Topics.of(kafka) as topics:
-        ends = {lane: end for lane, end in (await topics.ends(*found)).items() if end > since[lane]}
-    await consumer.start()
-    try:
-        consumer.assign(list(ends))
-        for lane in ends:
-            consumer.seek(lane, since[lane])
-        while any([await consumer.position(lane) < end for lane, end in ends.items()]):
-            for lane, records in (await consumer.getmany(timeout_ms=200)).items():
-                for record in records:
-                    _count(found[lane.topic], record.headers, record.value)
-    finally:
-        await consumer.stop()
+        ends = await topics.ends(*found)
+    for record in await committed_records(kafka, since, ends):
+        _count(found[record.topic], record.headers, record.value)
     return Decided(found[DECISIONS], found[REFUNDS])
 
 

@@ -33,7 +33,7 @@ LOADING: Final = {
     "fsync": "off",
     "full_page_writes": "off",
     "autovacuum": "off",
-    "shared_buffers": "2GB",  # indexes whose keys are hashes are written all over
+    "shared_buffers": "2GB",  # indexes whose keys are hashes (refund ids) are written all over
     "max_wal_size": "16GB",
     "checkpoint_timeout": "1h",
 }
@@ -71,7 +71,6 @@ def copied(column: Column, times: int) -> str:
     hexed = f"encode(convert_to({word}, 'UTF8'), 'hex')"
     of_name = {
         "refund_id": f"md5({name} || i)::uuid::text",
-        "key": f"decode(md5({name} || int4send(i)), 'hex')",
         "due": f"{name} + i * interval '1 second'",
         "instructed_at": f"{name} - i * interval '{AWAITED_HOURS} hours' / {times}",
     }

@@ -82,7 +82,7 @@ async def _settle(kafka: str) -> None:
                 PAYMENTS,
                 json.dumps(value).encode(),
                 key=key,
-                headers=_headers(f"refund.settled-{refund['refund_id']}"),
+                headers=_headers(f"refund.settled-{refund['claim_id']}"),
                 partition=lane_of(key, LANES),
             )
         await producer.flush()

@@ -22,12 +22,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final, cast
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from bench import machine, ours
 from bench.load import Loader
 from bench.stack import running
-from bench.topics import LANES, Topics
+from bench.topics import LANES, Topics, committed_records
 from bench.workload import claims
 from cli.stack.ports import Ports
 from cli.stack.postgres import Postgres, create_databases
@@ -120,26 +120,13 @@ async def _recorded(number: int) -> Recording:
 async def _read(
     kafka: str, since: Mapping[TopicPartition, int], ends: Iterable[Mapping[TopicPartition, int]]
 ) -> list[Raw]:
-    until = {tp: end for each in ends for tp, end in each.items() if end > since[tp]}
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=kafka, isolation_level="read_committed", enable_auto_commit=False, auto_offset_reset="none"
+    upto = {tp: end for each in ends for tp, end in each.items()}
+    return _in_time(
+        [
+            Raw(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value, tuple(r.headers))
+            for r in await committed_records(kafka, since, upto)
+        ]
     )
-    found: list[Raw] = []
-    await consumer.start()
-    try:
-        consumer.assign(list(until))
-        for tp in until:
-            consumer.seek(tp, since[tp])
-        while any([await consumer.position(tp) < end for tp, end in until.items()]):
-            for tp, records in (await consumer.getmany(timeout_ms=200)).items():
-                found += (
-                    Raw(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value, tuple(r.headers))
-                    for r in records
-                    if r.offset < until[tp]
-                )
-    finally:
-        await consumer.stop()
-    return _in_time(found)
 
 
 def _in_time(found: Sequence[Raw]) -> list[Raw]:

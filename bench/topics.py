@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 LANES = 4
@@ -120,3 +120,30 @@ async def until(condition: Callable[[], Awaitable[bool]], limit: float, what: st
             raise TookTooLong(f"not within {limit:.0f} s: {what}")
         await asyncio.sleep(every)
     return time.monotonic() - started
+
+
+async def committed_records(
+    kafka: str, since: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int], limit: float = 300.0
+) -> list[ConsumerRecord[bytes, bytes]]:
+    """What was committed in these partitions from `since` up to `ends`, each partition's in order.
+
+    Raises TimeoutError after `limit` seconds.
+    """
+    left = {lane for lane, end in ends.items() if end > since[lane]}
+    found: list[ConsumerRecord[bytes, bytes]] = []
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=kafka, isolation_level="read_committed", enable_auto_commit=False, auto_offset_reset="none"
+    )
+    await consumer.start()
+    try:
+        consumer.assign(list(left))
+        for lane in left:
+            consumer.seek(lane, since[lane])
+        async with asyncio.timeout(limit):
+            while left:
+                for lane, records in (await consumer.getmany(timeout_ms=200)).items():
+                    found += (record for record in records if record.offset < ends[lane])
+                left = {lane for lane in left if await consumer.position(lane) < ends[lane]}
+    finally:
+        await consumer.stop()
+    return found

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from shared.bus.markers import FETCH_BYTES, without_records
+from shared.bus.markers import LOOKING, without_records
 
 LIMIT = 10.0
 
@@ -51,14 +51,7 @@ async def counts(bootstrap: str, topics: Sequence[str], limit: float = LIMIT) ->
 @contextlib.asynccontextmanager
 async def _clients(bootstrap: str, limit: float) -> AsyncIterator[tuple[AIOKafkaConsumer, AIOKafkaAdminClient]]:
     milliseconds = int(limit * 1000)
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
-        request_timeout_ms=milliseconds,
-        isolation_level="read_committed",
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        max_partition_fetch_bytes=FETCH_BYTES,
-    )
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, request_timeout_ms=milliseconds, **LOOKING)
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=milliseconds)
     try:
         async with asyncio.timeout(limit):

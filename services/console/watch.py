@@ -19,7 +19,7 @@ from services.console.facts import STAGES
 from services.console.figures import quantile
 from services.console.queries import ClaimBrief
 from shared import clock
-from shared.bus.markers import FETCH_BYTES, without_records
+from shared.bus.markers import LOOKING, without_records
 from shared.db import Pool
 from shared.events.topics import READERS
 from shared.events.topics import REFUNDS as EXACTLY_ONCE_TOPIC
@@ -177,14 +177,7 @@ class Watch:
     async def _ask_broker(self, stop: asyncio.Event) -> None:
         """Ask for the groups' positions until something fails; the clients are kept meanwhile."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self._kafka, request_timeout_ms=int(_LIMIT * 1000))
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._kafka,
-            request_timeout_ms=int(_LIMIT * 1000),
-            isolation_level="read_committed",
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            max_partition_fetch_bytes=FETCH_BYTES,
-        )
+        consumer = AIOKafkaConsumer(bootstrap_servers=self._kafka, request_timeout_ms=int(_LIMIT * 1000), **LOOKING)
         try:
             async with asyncio.timeout(_LIMIT):
                 await admin.start()

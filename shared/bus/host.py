@@ -1,14 +1,12 @@
 """FastStream as the host of a service's subscriber: explicit settings, raw records in, positions from Postgres."""
 
 import asyncio
-import math
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError
@@ -18,6 +16,7 @@ from faststream.kafka.annotations import KafkaMessage as Message
 
 from shared import metrics
 from shared.bus.lanes import Lane
+from shared.bus.paced import PacedConsumer
 from shared.bus.pipeline import GaveUp, Pipeline, Service
 from shared.bus.record import Record
 from shared.bus.said import last_numbers
@@ -26,18 +25,6 @@ from shared.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-_LISTEN_MS = 200
-_BUSY = 100.0
-"""Records a second from which on a service takes its time,"""
-_MANY = 100
-"""unless a poll has so many."""
-_HALF = 0.25
-"""Seconds after which what came counts half for how busy it is."""
-_PACE = 0.03
-"""Seconds from one poll to the next of a service that takes its time."""
-_MOMENT_MS = 8
-"""How long it waits for what came since the records at hand were fetched: a few answers of a broker."""
-
 
 class DatabaseOlder(Exception):  # noqa: N818 - read as a sentence
     """The service's database is behind what it has told Kafka: a backup was restored, or the database was lost."""
@@ -45,39 +32,6 @@ class DatabaseOlder(Exception):  # noqa: N818 - read as a sentence
 
 class TopicsUnfit(Exception):  # noqa: N818 - read as a sentence
     """Topics are missing, or do not have the same number of partitions."""
-
-
-class _Paced(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is not typed
-    """Polls so that records wait little and a transaction holds several.
-
-    It listens longer than FastStream asks it to: that pauses after an empty poll, and hears nothing meanwhile. And
-    where many come one by one it takes its time: a transaction costs the same for one record as for ten, and services
-    that commit as often as they can only take the processor from each other (docs/speed.md).
-    """
-
-    _not_before = 0.0
-    _polled = 0.0
-    _recent = 0.0
-
-    async def getmany(
-        self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None
-    ) -> dict[TopicPartition, list[Any]]:
-        """As before; an empty answer takes longer."""
-        if (pause := self._not_before - time.monotonic()) > 0:
-            await asyncio.sleep(pause)
-        found: dict[TopicPartition, list[Any]] = await super().getmany(
-            *partitions, timeout_ms=max(timeout_ms, _LISTEN_MS), max_records=max_records
-        )
-        now, count = time.monotonic(), sum(map(len, found.values()))
-        self._recent = self._recent * 0.5 ** ((now - self._polled) / _HALF) + count
-        self._polled = now
-        if 0 < count < _MANY and self._recent > _BUSY * _HALF / math.log(2):
-            self._not_before = now + _PACE
-            # aiokafka asks for nothing more until all it has is taken: what came meanwhile is still at the broker.
-            more = await super().getmany(*partitions, timeout_ms=_MOMENT_MS, max_records=max_records)
-            for place, records in more.items():
-                found[place] = [*found.get(place, ()), *records]
-        return found
 
 
 class Host(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not typed
@@ -119,8 +73,9 @@ class Host(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not 
 
     async def start(self) -> None:
         """Connect to Kafka and start to consume."""
-        connected = await self.broker.connect()
-        self.broker.config.broker_config.builder = partial(_Paced, **getattr(connected, "keywords", {}))
+        make = await self.broker.connect()
+        assert isinstance(make, partial), "FastStream connects by a partial of aiokafka's consumer"
+        self.broker.config.broker_config.builder = partial(PacedConsumer, **make.keywords)
         await self.broker.start()
 
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:

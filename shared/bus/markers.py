@@ -2,11 +2,17 @@
 
 import time
 from collections.abc import Mapping
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-FETCH_BYTES = 1024
-"""As much as needs to be fetched of a partition to see a record: `max_partition_fetch_bytes` of such a consumer."""
+LOOKING: Final[Mapping[str, Any]] = {
+    "isolation_level": "read_committed",
+    "enable_auto_commit": False,
+    "auto_offset_reset": "earliest",  # where a position is no longer there
+    "max_partition_fetch_bytes": 1024,  # as much as it takes to see that there is a record
+}
+"""Options of the consumer of `without_records`, which is of no group."""
 
 
 async def without_records(
@@ -14,9 +20,8 @@ async def without_records(
 ) -> set[TopicPartition]:
     """Those partitions in which no record is left from a position up to an end (`rests`: both, the end not included).
 
-    `consumer` is of no group, reads what is committed (from the earliest where a
-    position is no longer there), and is assigned these partitions. What is not known after
-    `limit` seconds is taken for records.
+    `consumer` (made with `LOOKING`) is assigned these partitions. What is not known after `limit` seconds is taken for
+    records.
 
     Raises:
         KafkaError: Kafka does not answer.

@@ -16,7 +16,6 @@ from bench.replicas import of_service
     [
         (Column("claim_id", "text", identity=False), f"replace(claim_id, '{SEED}', 'k' || lpad((i)::text, 7, '0'))"),
         (Column("refund_id", "text", identity=False), "md5(refund_id || i)::uuid::text"),
-        (Column("key", "bytea", identity=False), "decode(md5(key || int4send(i)), 'hex')"),
         (Column("due", "timestamp with time zone", identity=False), "due + i * interval '1 second'"),
         (Column("seen_at", "timestamp with time zone", identity=False), "seen_at - i * interval '30 days' / 10"),
         (Column("instructed_at", "timestamp with time zone", identity=False),
