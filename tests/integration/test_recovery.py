@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cli.recovery.finding import Group, Irreproducible, Search, instant
+from cli.recovery.recovering import Report, _answers
 from cli.recovery.services import first_told, groups_of, service_named
 from cli.recovery.standing import Database, Log, Output, behind, expired, fresh
 from services.eligibility.handlers import Eligibility
@@ -298,6 +299,34 @@ async def test_a_claim_to_which_nothing_was_said_was_closed_when_it_came(make_da
             found = await Search(lambda: Eligibility(book), conn, "claim_state").run(group)
         assert found.reached == {place: decided.offset + 1}
         assert await pool.fetch("SELECT * FROM claim_state") == before
+    finally:
+        await pool.close()
+
+
+async def test_what_lies_below_an_answered_input_was_read_when_nothing_came_of_it(make_database: MakeDatabase) -> None:
+    """Kafka was told nothing. That the second claim was assessed says that the first was read, to which nothing was
+    said: so its decision must have been read before it."""
+    pool = await connect(await make_database(["shared.bus", "services.eligibility"]), 2, application="test")
+    try:
+        made = eligibility.Bench(pool)
+        await made.pipeline.claim([0, 1])
+        of = {"merchant": "hakago", "reason": "wrong_item"}
+        first, second = (made.record(*eligibility.write("admit", name, f"o-{name}", **of)) for name in ("a", "b"))
+        decided = made.record(*eligibility.write("decide", "a", "o-a", merchant="hakago"))
+        timed([first, second, decided])
+        await made.take(decided, first, second)
+        assert await made.told() == ["b seller"]
+        outputs = await said(pool)
+        query = "SELECT * FROM claim_state ORDER BY claim_id"
+        before = await pool.fetch(query)
+        await pool.execute("TRUNCATE claim_state, policy_used, history")
+        places = {(record.topic, 0): record.offset + 1 for record in (first, second, decided)}
+        inputs = [(record, "", 0) for record in (first, second, decided)]
+        async with pool.acquire() as conn, conn.transaction():
+            log = Log(ends=places, outputs=outputs)
+            reached = await _answers(conn, service_named("eligibility"), Database(), log, inputs, Report("eligibility"))
+        assert reached == places
+        assert await pool.fetch(query) == before
     finally:
         await pool.close()
 
