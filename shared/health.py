@@ -1,7 +1,7 @@
 """`/live`, `/ready` and `/metrics` of a service. Both answers mean progress, not only that a port is open."""
 
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 
 import uvicorn
@@ -9,7 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from shared.settings import Settings
 
@@ -25,8 +25,11 @@ class HealthServer(uvicorn.Server):
         yield
 
 
-def serve_health(settings: Settings, live: Callable[[], State], ready: Callable[[], State]) -> HealthServer:
-    """Build the server. `live` and `ready` give named facts; the answer is 200 when every one of type bool is true."""
+def serve_health(
+    settings: Settings, live: Callable[[], State], ready: Callable[[], State], more: Sequence[BaseRoute] = ()
+) -> HealthServer:
+    """Build the server. `live` and `ready` give named facts; the answer is 200 when every one of type bool is true.
+    `more`: what the service answers besides; it sees to it who may ask."""
 
     def answer(state: State) -> Response:
         fine = all(value for value in state.values() if isinstance(value, bool))
@@ -41,7 +44,7 @@ def serve_health(settings: Settings, live: Callable[[], State], ready: Callable[
     async def on_metrics(_: Request) -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
-    app = Starlette(routes=[Route("/live", on_live), Route("/ready", on_ready), Route("/metrics", on_metrics)])
+    app = Starlette(routes=[Route("/live", on_live), Route("/ready", on_ready), Route("/metrics", on_metrics), *more])
     config = uvicorn.Config(
         app, host=settings.health_host, port=settings.health_port, log_config=None, access_log=False, lifespan="off"
     )

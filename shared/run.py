@@ -4,13 +4,14 @@ import asyncio
 import gc
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from datetime import timedelta
 from typing import Protocol, runtime_checkable
 
 import structlog
 import uvloop
+from starlette.routing import BaseRoute
 
 from shared import log as logs
 from shared import metrics, tracing
@@ -47,6 +48,14 @@ class HasReadiness(Protocol):
 
     def readiness(self) -> State:
         """Facts for `/ready`, which says yes when every one of type bool is true."""
+
+
+@runtime_checkable
+class HasRoutes(Protocol):
+    """A service that answers more than health at its health address (the texts of mails)."""
+
+    def routes(self, pool: Pool) -> Sequence[BaseRoute]:
+        """What it answers. Whoever reaches the port can ask: each route sees to it who may."""
 
 
 @runtime_checkable
@@ -155,7 +164,8 @@ class _Running:
         self._stop = stop
 
     async def until_stopped(self) -> int:
-        health = serve_health(self._settings, self._live, self._ready)
+        more = self._service.routes(self._pool) if isinstance(self._service, HasRoutes) else ()
+        health = serve_health(self._settings, self._live, self._ready, more)
         stop_timers = asyncio.Event()
         tasks = {
             "relay": asyncio.create_task(self._relay.run()),

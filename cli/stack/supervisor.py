@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import signal
 import time
 from collections.abc import Callable
@@ -55,6 +56,8 @@ class Supervisor:
         self._running = False
         self._stopping = False
         self.replicas: list[Replica] = []
+        self.mails_key = secrets.token_urlsafe(32)
+        """With it the console asks the notification service for the texts of mails."""
         self.state = StackState(supervisor=identify(os.getpid()) or Identity(os.getpid(), ""))
 
     async def start(self) -> None:
@@ -221,6 +224,7 @@ class Supervisor:
                     "MAKEGOOD_HEALTH_PORT": str(port),
                     "MAKEGOOD_REPLICA": str(number),
                     "MAKEGOOD_CLOCK_FILE": str(self._data.clock),
+                    "MAKEGOOD_MAILS_KEY": self.mails_key,
                     "PYTHONUNBUFFERED": "1",
                     **(self._console(ports) if spec is CONSOLE else {}),
                     **self._plan.env,
@@ -242,7 +246,6 @@ class Supervisor:
             "MAKEGOOD_CONSOLE_PORT": str(port),
             "MAKEGOOD_CONSOLE_DATA": str(folder),
             "MAKEGOOD_CONSOLE_SERVICES": ",".join(watched),
-            **({"MAKEGOOD_CONSOLE_MAIL": self.state.mail} if self.state.mail else {}),
         }
 
     def _report(self) -> None:

@@ -24,8 +24,9 @@ class ConsoleSettings(Settings):
     """Host names that the page answers to, besides the one it listens on; comma-separated."""
     console_services: str = ""
     """Health addresses of the services: `intake=http://127.0.0.1:9001,…`; what is not named is judged by its group."""
-    console_mail: Path | None = None
-    """Folder where the demo's mail server keeps what it got."""
+    mails_key: SecretStr = SecretStr("")
+    """The notification service's key for the texts of mails; left out: a claim shows which mail went out, not what it
+    said."""
     console_trace_url: str = ""
     """Address of a trace, with `{trace_id}` in it."""
     console_time_zone: str = "UTC"

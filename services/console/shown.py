@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+from services.console.mails import TextMissing
 from services.console.money import LedgerShown, Waterfall
 from services.console.said import Said
 from shared.events import ReadingShown
@@ -89,7 +90,8 @@ class InstructionShown(BaseModel):
 
 
 class NoticeShown(BaseModel):
-    """One message to the customer."""
+    """One message to the customer. `text_missing`: why the text of one that was sent is not there, where it was asked
+    for."""
 
     notification_id: str
     at: datetime
@@ -100,6 +102,7 @@ class NoticeShown(BaseModel):
     reason: str | None
     subject: str | None = None
     body: str | None = None
+    text_missing: TextMissing | None = None
 
 
 class Case(BaseModel):

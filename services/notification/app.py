@@ -1,5 +1,7 @@
 """Builds the notification service from its settings."""
 
+from datetime import timedelta
+
 from services.notification.courier import Courier
 from services.notification.handlers import Notification
 from services.notification.settings import NotificationSettings
@@ -13,4 +15,5 @@ def build(settings: NotificationSettings | None = None) -> Notification:
     settings = settings or NotificationSettings()
     shelf = Shelf(settings.policies)
     writer = Writer(settings.mail_from, load_catalogs(), load_merchants(), shelf.book)
-    return Notification(Courier(settings, writer))
+    kept = timedelta(days=settings.keep_mails_days)
+    return Notification(Courier(settings, writer), kept, settings.mails_key.get_secret_value())

@@ -65,6 +65,7 @@ class Courier:
             settings.smtp_seconds,
         )
         self._give_up = timedelta(hours=settings.mail_give_up_hours)
+        self._keeps = settings.keep_mails_days > 0
         self._hand = Hand(settings.mail_batch)
         self._wake = asyncio.Event()
         self._last_round = 0.0
@@ -163,6 +164,7 @@ class Courier:
                     publish(work, outcome)
         if others:
             await queue.note(work.conn, others)
+        await queue.keep(work.conn, outcomes, work.now)
         if delays:
             await queue.put_off(work.conn, delays)
 
@@ -175,6 +177,7 @@ class Courier:
             async with pool.acquire(timeout=10) as conn, conn.transaction():
                 if outcomes:
                     await queue.note(conn, outcomes)
+                    await queue.keep(conn, outcomes, clock.now())
                 if delays:
                     await queue.put_off(conn, delays)
                 if left:
@@ -235,7 +238,7 @@ class Courier:
         answer = await self._handed_over(line, due, mail)
         self._reached(answer)
         if answer.verdict in ("accepted", "refused"):
-            self._close(due, addressed, answer)
+            self._close(due, addressed, answer, mail)
         elif clock.now() - due.created_at >= self._give_up:
             reason = f"given up after {due.attempts + 1} attempts: {answer.reason}"
             self._close(due, addressed, Answer("refused", reason))
@@ -279,7 +282,8 @@ class Courier:
             Delay(due.merchant, due.claim_id, due.place, due.lane, clock.now() + wait, attempts, reason)
         )
 
-    def _close(self, due: DueMessage, addressed: Addressed, answer: Answer) -> None:
+    def _close(self, due: DueMessage, addressed: Addressed, answer: Answer, mail: Mail | None = None) -> None:
+        kept = mail if self._keeps and answer.verdict == "accepted" else None
         self._hand.outcomes.append(
             Outcome(
                 due.merchant,
@@ -294,5 +298,7 @@ class Courier:
                 addressed.locale,
                 recipient_hash(addressed.to, self._salt) if addressed.to else None,
                 answer.reason or None,
+                kept.subject if kept else None,
+                kept.text if kept else None,
             )
         )

@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import cast
 
 import msgspec
 import structlog
+from starlette.routing import Route
 
 from services.notification import queue, store
 from services.notification.courier import Courier
@@ -24,8 +25,10 @@ from services.notification.reading import (
     Occasion,
     read,
 )
+from services.notification.texts import routes
 from shared import metrics
 from shared.bus import Record, Work
+from shared.bus.sweep import Sweep
 from shared.db import Conn, Pool
 from shared.events import BadEvent
 from shared.events.topics import READERS, TYPES_OF
@@ -59,8 +62,10 @@ class Notification:
     topics = READERS[NAME]
     foreign: frozenset[str] = frozenset()
 
-    def __init__(self, courier: Courier) -> None:
+    def __init__(self, courier: Courier, keep_mails: timedelta, mails_key: str) -> None:
         self._courier = courier
+        self._keep_mails = keep_mails
+        self._mails_key = mails_key
 
     async def consume(self, work: Work) -> None:
         """Keep what letters need and note what is to be told."""
@@ -87,6 +92,14 @@ class Notification:
         metrics.MESSAGE_OLDEST_SECONDS.set(age)
         due = await queue.first_due(conn, lanes)
         return 0.0 if due is None else max(0.0, (now - due).total_seconds())
+
+    def sweeps(self) -> tuple[Sweep, ...]:
+        """The texts of mails have their time."""
+        return (Sweep("mail_text", "sent_at", self._keep_mails),)
+
+    def routes(self, pool: Pool) -> Sequence[Route]:
+        """The texts of mails, for the console."""
+        return routes(pool, self._mails_key)
 
     async def background(
         self, pool: Pool, unit: Callable[[], AbstractAsyncContextManager[Work]], stop: asyncio.Event

@@ -32,12 +32,15 @@ _WORD: Final = 45
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A mail as it goes over the wire: ASCII, lines ending with CRLF. `sender` and `to` are the envelope's."""
+    """A mail as it goes over the wire: ASCII, lines ending with CRLF. `sender` and `to` are the envelope's; `subject`
+    and `text` are what its reader sees."""
 
     notification_id: str
     sender: str
     to: str
     content: bytes
+    subject: str
+    text: str
 
 
 class BadAddress(ValueError):  # noqa: N818 - read as a sentence: the address is bad
@@ -82,7 +85,8 @@ def message(
 
     `to` and `sender` are addresses as `address` returns them.
     """
-    text = letter.body.replace("\r\n", "\n").replace("\n", "\r\n").encode()
+    subject, shown = plain_subject(letter.subject), letter.body.replace("\r\n", "\n")
+    text = shown.replace("\n", "\r\n").encode()
     # Almost every letter of a Persian text would be escaped one by one; base64 is the shorter of the two then.
     if letter.language in RIGHT_TO_LEFT:
         encoding, body = "base64", _base64(text)
@@ -91,7 +95,7 @@ def message(
     head = (
         f"{_from(sender, sender_name)}\r\n"
         f"To: {to}\r\n"
-        f"Subject: {_header(plain_subject(letter.subject), len('Subject: '))}\r\n"
+        f"Subject: {_header(subject, len('Subject: '))}\r\n"
         f"Date: {_date(written_at)}\r\n"
         f"Message-ID: <{notification_id}@{sender.rpartition('@')[2]}>\r\n"
         "Auto-Submitted: auto-generated\r\n"
@@ -101,7 +105,7 @@ def message(
         f"Content-Language: {letter.language}\r\n"
         "\r\n"
     )
-    return Mail(notification_id, sender, to, head.encode("ascii") + body)
+    return Mail(notification_id, sender, to, head.encode("ascii") + body, subject, shown)
 
 
 def plain_subject(subject: str) -> str:

@@ -19,6 +19,11 @@ _IN_ORDER: Final = (
 )
 """The planner knows a queue only as it was some time ago. Left to itself it reads all of a long one and sorts it, each
 time; by the index it reads as many rows as it takes."""
+LONGEST_TEXT: Final = 50_000
+"""Characters; a longer mail is not kept. Claims of hundreds of lines have such."""
+MOST_TEXTS: Final = 25
+"""Of a claim, in one answer."""
+_READ_SECONDS: Final = 5.0
 _SHEET: Final = msgspec.json.Decoder(Sheet)
 
 
@@ -56,7 +61,8 @@ class DueMessage:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a message: accepted by the mail server, or not to be delivered for a reason."""
+    """What became of a message: accepted by the mail server, or not to be delivered for a reason. `subject` and `text`:
+    the mail as it went out, where it is to be kept."""
 
     merchant: str
     claim_id: str
@@ -70,6 +76,8 @@ class Outcome:
     locale: str
     recipient_hash: str | None
     reason: str | None
+    subject: str | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +219,39 @@ async def note(conn: "Conn | Pool", outcomes: Sequence[Outcome]) -> None:
         [one.recipient_hash for one in outcomes],
         [one.reason for one in outcomes],
     )
+
+
+async def keep(conn: "Conn | Pool", outcomes: Sequence[Outcome], now: datetime) -> None:
+    """Keep the texts of mails that went out. A mail that went out twice has one place, and one text."""
+    told = [one for one in outcomes if one.text is not None and len(one.text) <= LONGEST_TEXT]
+    if told:
+        await conn.execute(
+            """INSERT INTO mail_text (merchant, claim_id, place, notification_id, subject, body, sent_at)
+               SELECT *, $7 FROM unnest($1::text::text[], $2::text::text[], $3::text::bigint[], $4::text::text[],
+                                        $5::text::text[], $6::text::text[])
+               ON CONFLICT DO NOTHING""",
+            texts([one.merchant for one in told]),
+            texts([one.claim_id for one in told]),
+            integers(one.place for one in told),
+            texts([one.notification_id for one in told]),
+            texts([one.subject or "" for one in told]),
+            texts([one.text or "" for one in told]),
+            now,
+        )
+
+
+async def kept(pool: Pool, merchant: str, claim_id: str) -> list[dict[str, str]]:
+    """The claim's latest mails that are kept, the last first."""
+    async with pool.acquire(timeout=_READ_SECONDS) as conn:
+        rows = await conn.fetch(
+            """SELECT notification_id, subject, body AS text FROM mail_text
+               WHERE merchant = $1 AND claim_id = $2 ORDER BY place DESC LIMIT $3""",
+            merchant,
+            claim_id,
+            MOST_TEXTS,
+            timeout=_READ_SECONDS,
+        )
+    return [dict(row) for row in rows]
 
 
 async def noted(conn: Conn, lanes: Collection[int], most: int) -> list[Outcome]:

@@ -8,6 +8,7 @@ from services.notification.mail import address
 from shared.settings import Settings
 
 UNSALTED = "makegood"
+SHORTEST_KEY = 16
 
 
 class NotificationSettings(Settings):
@@ -36,6 +37,18 @@ class NotificationSettings(Settings):
     mail_poll_seconds: float = Field(default=1.0, gt=0)
     """How often the queue is looked at without being told that there is something in it: messages that have to be tried
     again, and those that another process has left behind."""
+
+    keep_mails_days: float = Field(default=90.0, ge=0)
+    """How long the text of a mail that went out is kept for the console; 0 keeps none."""
+    mails_key: SecretStr = SecretStr("")
+    """With this key the console reads the texts of mails at the health address; left out: nobody does."""
+
+    @field_validator("mails_key")
+    @classmethod
+    def _not_to_be_guessed(cls, value: SecretStr) -> SecretStr:
+        if 0 < len(value.get_secret_value()) < SHORTEST_KEY:
+            raise ValueError(f"must have {SHORTEST_KEY} characters at least")
+        return value
 
     @field_validator("smtp")
     @classmethod

@@ -49,7 +49,8 @@ async def page(stack: Stack, tmp_path: Path) -> AsyncIterator[str]:
         "MAKEGOOD_CONSOLE_PORT": str(port),
         "MAKEGOOD_CONSOLE_DATA": str(tmp_path),
         "MAKEGOOD_CONSOLE_ADMIN_PASSWORD": PASSWORD,
-        "MAKEGOOD_CONSOLE_MAIL": str(stack.mail),
+        "MAKEGOOD_CONSOLE_SERVICES": f"notification=http://127.0.0.1:{stack.service('notification').health}",
+        "MAKEGOOD_MAILS_KEY": stack.supervisor.mails_key,
         "MAKEGOOD_LOG": "console",
     }
     log = (tmp_path / "console.log").open("wb")
@@ -124,6 +125,7 @@ async def test_a_day_at_the_console(stack: Stack, page: str, browser: Browser, u
         "refunds.v1", lambda found: len(found) == 1, match=lambda r: r.data["claim_id"] == f"C-{name}"
     )
     assert instruction.data["amount"] == "5687500"
+    await do(_read_mails, browser, claim_path, f"O-{name}")
 
     await do(_redrive, browser)
     # Another claim that nobody decides, so that no screen is empty.
@@ -168,6 +170,20 @@ def _decide(browser: Browser, claim_path: str) -> None:
     browser.find("#story details").click()
     browser.until(lambda: "order_id" in browser.find("#story details .event").text, "the raw event")
     assert "sara@example.ir" not in browser.text()
+
+
+def _read_mails(browser: Browser, claim_path: str, order_id: str) -> None:
+    """What the customer was told, as they read it: after it was unmasked, and not before."""
+
+    def told() -> bool:
+        browser.open(claim_path)
+        assert order_id not in "".join(mail.text for mail in browser.driver.find_elements(By.CSS_SELECTOR, ".mail"))
+        browser.find("form[action='/unmask'] button").click()
+        browser.until(lambda: _is_at(browser, "/unmask"), "the claim unmasked")
+        return any(order_id in mail.text for mail in browser.driver.find_elements(By.CSS_SELECTOR, ".mail"))
+
+    browser.until(told, "the text of a mail")
+    assert "sara@example.ir" in browser.text()
 
 
 def _redrive(browser: Browser) -> None:

@@ -325,20 +325,6 @@ def words_shown(page: str) -> set[str]:
     return {piece.lower() for piece in pieces if re.fullmatch(r"[A-Za-z]{3,}", piece)}
 
 
-async def test_messages_are_shown_as_the_customer_saw_them(make_database: MakeDatabase, tmp_path: Path) -> None:
-    mails = tmp_path / "mail"
-    mails.mkdir()
-    async with console(await make_database(PACKAGES), tmp_path, console_mail=str(mails)) as desk:
-        await desk.read(day(7).records)
-        mail = "Message-ID: <n-hakago-C-3-awaiting_return@x>\r\nSubject: =?utf-8?q?b=C3=A9o?=\r\n\r\n<b>Hello</b> سلام"
-        (mails / "000001.eml").write_bytes(mail.encode())
-        (mails / "000002.eml").write_bytes(b"\xff\xfebroken")
-        async with desk.browser("staff") as staff:
-            shown = await staff.post("/unmask", {"merchant": "hakago", "claim_id": "C-3"}, as_json=False)
-    assert "béo" in shown.text
-    assert "&lt;b&gt;Hello&lt;/b&gt;" in shown.text
-
-
 async def test_a_redrive_sends_each_open_letter_back_once_as_it_came(desk: Console1) -> None:
     async with desk.browser("staff") as staff:
         groups = json.loads((await staff.get("/dead-letters", as_json=True)).text)["groups"]

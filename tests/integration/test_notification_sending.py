@@ -7,12 +7,14 @@ import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from functools import partial
 from typing import Any
 
 import pytest
 from aiosmtpd.smtp import SMTP, Envelope, Session
+from pydantic import SecretStr, ValidationError
 
 from services.notification import queue
 from services.notification.app import build
@@ -22,6 +24,7 @@ from shared.bus.outbox import Outgoing, unpack
 from shared.bus.pipeline import Pipeline
 from shared.bus.record import Record
 from shared.bus.relay import Relay
+from shared.bus.sweep import Sweeper
 from shared.db import Pool, connect
 from tests.conftest import MakeDatabase
 from tests.stack import eventually
@@ -535,6 +538,52 @@ async def test_other_lanes_messages_are_left_alone(open_office: Callable[..., An
     (sent,) = await office.told("sent")
     assert sent["claim_id"] == "c-2"
     assert await pool.fetchval("SELECT claim_id FROM message WHERE lane = 1") == "c-1"
+
+
+async def test_the_text_of_a_mail_is_kept_as_it_went_out(
+    open_office: Callable[..., Any], sink: Sink, pool: Pool
+) -> None:
+    office: Office = await open_office()
+    sink.answers = ["250 taken", "550 no such user"]
+    office.send()
+    await office.take(contact(name='Ali "O\\"'), claim(), awaiting_return(), decision(), decision(number=2))
+    first, _, third = await office.told("sent", "failed", "sent")
+    kept = await queue.kept(pool, MERCHANT, "c-1")
+    assert [(one["notification_id"], one["subject"], one["text"]) for one in reversed(kept)] == [
+        (told["notification_id"], letter["Subject"], letter.get_content().replace("\r\n", "\n"))
+        for told, letter in zip((first, third), sink.letters, strict=True)
+    ]
+    (sweep,) = office.service.sweeps()
+    assert await Sweeper("notification", pool, [sweep]).bite(datetime.now(UTC) + timedelta(days=89)) == 0
+    assert await Sweeper("notification", pool, [sweep]).bite(datetime.now(UTC) + timedelta(days=91)) == 2
+
+
+async def test_no_text_is_kept_where_none_is_wanted(open_office: Callable[..., Any], sink: Sink, pool: Pool) -> None:
+    office: Office = await open_office(keep_mails_days=0)
+    office.send()
+    await office.take(contact(), claim(), decision())
+    await office.told("sent")
+    assert await pool.fetchval("SELECT count(*) FROM mail_text") == 0
+
+
+async def test_the_text_of_a_mail_whose_lane_was_lost_is_kept_as_well(
+    open_office: Callable[..., Any], sink: Sink, pool: Pool
+) -> None:
+    first: Office = await open_office()
+    sink.open_door.clear()
+    first.send()
+    await first.take(contact(), claim(), decision())
+    await eventually(lambda: sink.at_the_door == 1, why="a letter on the line")
+    await open_office()
+    sink.open_door.set()
+    await first.close()
+    assert len(await queue.kept(pool, MERCHANT, "c-1")) == 1
+
+
+def test_a_key_that_can_be_guessed_is_not_taken() -> None:
+    assert NotificationSettings(mails_key=SecretStr("")).mails_key.get_secret_value() == ""
+    with pytest.raises(ValidationError, match="16 characters"):
+        NotificationSettings(mails_key=SecretStr("short"))
 
 
 def test_waits_double_up_to_a_limit() -> None:

@@ -9,7 +9,14 @@ import pytest
 from services.notification.mail import Mail
 from services.notification.post import Answer, Line, Server
 
-MAIL = Mail("n-1", "claims@makegood.example", "ali@example.com", b"Subject: x\r\n\r\n.a\r\nb\r\n.\r\nc\r\n")
+MAIL = Mail(
+    "n-1",
+    "claims@makegood.example",
+    "ali@example.com",
+    b"Subject: x\r\n\r\n.a\r\nb\r\n.\r\nc\r\n",
+    "x",
+    ".a\nb\n.\nc\n",
+)
 BEGIN = ["MAIL FROM:<claims@makegood.example>", "RCPT TO:<ali@example.com>", "DATA"]
 
 

@@ -1,6 +1,5 @@
 """The page of one claim: its story, its money, and what a person may do about it."""
 
-import asyncio
 import json
 from typing import Annotated
 
@@ -11,7 +10,8 @@ from starlette.responses import Response
 from services.console import deeds, queries
 from services.console.actions import Refused, load_case
 from services.console.deeds import AuditRow
-from services.console.shown import Case
+from services.console.mails import TextMissing
+from services.console.shown import Case, NoticeShown
 from services.console.store import Entry
 from services.console.web.desk import Anybody, Checked, Desk, Staff, TheDesk, answer, both
 from services.console.web.sessions import Session
@@ -155,7 +155,7 @@ async def show(
     if not session.may("staff"):
         case = case.without_free_text()
     if unmasked:
-        case = await _with_mails(request, case)
+        case = await _with_mails(desk, case)
     page = ClaimPage(case=case, audit=audit, acted=acted)
     shown = {
         "problem": problem,
@@ -174,14 +174,20 @@ async def _acted(conn: Conn, case: Case) -> str | None:
     return next((actor for actor, _ in found.values()), None)
 
 
-async def _with_mails(request: Request, case: Case) -> Case:
-    mails = await asyncio.to_thread(request.app.state.mailbox.find, [n.notification_id for n in case.notices])
-    notices = [
-        notice.model_copy(
-            update={"subject": mails[notice.notification_id][0], "body": mails[notice.notification_id][1]}
-        )
-        if notice.notification_id in mails
-        else notice
-        for notice in case.notices
-    ]
-    return case.model_copy(update={"notices": notices})
+async def _with_mails(desk: Desk, case: Case) -> Case:
+    """The claim with the texts of the mails that were sent, or why there are none."""
+    if not any(notice.sent for notice in case.notices):
+        return case
+    found = await desk.mails.of(case.merchant, case.claim_id)
+    return case.model_copy(update={"notices": [_with_text(notice, found) for notice in case.notices]})
+
+
+def _with_text(notice: NoticeShown, found: dict[str, tuple[str, str]] | TextMissing) -> NoticeShown:
+    if not notice.sent:
+        return notice
+    if isinstance(found, str):
+        return notice.model_copy(update={"text_missing": found})
+    mail = found.get(notice.notification_id)
+    if mail is None:
+        return notice.model_copy(update={"text_missing": "not_kept"})
+    return notice.model_copy(update={"subject": mail[0], "body": mail[1]})

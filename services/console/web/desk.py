@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from services.console.backtests import Backtests
+from services.console.mails import Mails
 from services.console.settings import ConsoleSettings
 from services.console.watch import Watch
 from services.console.web import formats
@@ -45,6 +46,7 @@ class Desk:
     shelf: Shelf | None
     zone: ZoneInfo
     backtests: Backtests
+    mails: Mails
     attempts: Attempts = field(default_factory=Attempts)
     listeners: int = 0
     figures: dict[str, tuple[datetime, Markup, Markup]] = field(default_factory=dict)

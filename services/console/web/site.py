@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from services.console.backtests import Backtests
-from services.console.mailbox import Mailbox
+from services.console.mails import Mails
 from services.console.settings import ConsoleSettings
 from services.console.watch import Watch
 from services.console.web import audit, claim, claims, contract, letters, now, policies, signing, todo
@@ -49,7 +49,6 @@ def make_app(desk: Desk) -> FastAPI:
         redoc_url=None,
     )
     app.state.desk = desk
-    app.state.mailbox = Mailbox(desk.settings.console_mail)
     for module in (signing, now, claim, claims, todo, letters, policies, contract, audit):
         app.include_router(module.router)
     if signing.with_provider(desk.settings):
@@ -143,6 +142,7 @@ async def serve(settings: ConsoleSettings, stop: asyncio.Event, listening: Calla
         await serving
         stop.set()
         await desk.backtests.close()
+        await desk.mails.close()
         await watching
     finally:
         listener.close()
@@ -159,7 +159,8 @@ def open_desk(settings: ConsoleSettings, pool: Pool, shelf: Shelf | None = None)
     health = {name.strip(): address.strip().rstrip("/") for name, _, address in pairs}
     watch = Watch(pool, settings.kafka, health, settings.console_stuck_seconds)
     zone = ZoneInfo(settings.console_time_zone)
-    return Desk(settings, pool, users, watch, shelf or open_shelf(), zone, Backtests(pool, settings.kafka))
+    mails = Mails(health.get("notification"), settings.mails_key.get_secret_value())
+    return Desk(settings, pool, users, watch, shelf or open_shelf(), zone, Backtests(pool, settings.kafka), mails)
 
 
 def open_shelf() -> Shelf | None:
