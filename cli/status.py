@@ -56,6 +56,7 @@ async def look(told: StackState) -> dict[str, Any]:
             "state": condition,
             "restarts": service.restarts,
             "database": service.database,
+            "health": f"http://127.0.0.1:{service.health}",
             "lag": lag.get(service.name),
         }
         for service, condition in zip(told.services, conditions, strict=True)

@@ -97,12 +97,13 @@ async def test_two_stacks_side_by_side_one_killed_the_other_unmoved(folders: lis
     for told in (first, second):  # at once: `up` says ready when the page answers
         assert answers(f"{told['console']}/sign-in")
     assert set(first) == {"kafka", "services", "console", "smtp", "mail", "postgres"}
-    members = {"name", "replica", "pid", "state", "restarts", "database", "lag"}
+    members = {"name", "replica", "pid", "state", "restarts", "database", "health", "lag"}
     assert all(set(service) == members for service in first["services"])
     names = [spec.name for spec in (*SERVICES, CONSOLE)]
     assert [(s["name"], s["replica"], s["state"]) for s in first["services"]] == [(name, 1, "ready") for name in names]
     assert [s["name"] for s in second["services"]] == names
     assert {s["lag"] for s in first["services"]} == {0}
+    assert all(answers(f"{s['health']}/metrics") for s in first["services"])
     assert first["kafka"] != second["kafka"]
     assert {s["database"] for s in first["services"]}.isdisjoint(s["database"] for s in second["services"])
 
