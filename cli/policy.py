@@ -41,24 +41,34 @@ def check(
     """Load policy files as a service does: every problem with file, line and what to do; status 1 when there is one."""
     from shared.policy.load import POLICIES, load_files
     from shared.policy.problem import PolicyError
+    from shared.policy.words import FOLDER, left_out, load_words, sheets
 
     paths: list[Path] = []
     for path in files or [POLICIES]:
-        paths += sorted(path.glob("**/v*.yaml")) if path.is_dir() else [path]
+        found = sorted(path.glob("**/v*.yaml")) if path.is_dir() else [path]
+        paths += [file for file in found if file.parent.name != FOLDER]
     try:
         policies = load_files(paths)
+        words = [
+            {language: load_words(file, policy) for language, file in sheets(path)}
+            for path, policy in zip(paths, policies, strict=True)
+        ]
     except PolicyError as error:
         for problem in error.problems:
             typer.secho(f"✗ {problem}", fg="red", err=True)
         typer.secho(f"{len(error.problems)} problem(s): no policy was loaded", fg="red", err=True)
         raise typer.Exit(1) from None
-    for path, policy in zip(paths, policies, strict=True):
+    for path, policy, said in zip(paths, policies, words, strict=True):
         examples = sum(len(rule.examples) for rule in policy.rules.values())
         typer.echo(
             f"✓ {path}: {policy.merchant} version {policy.version}, in force from {policy.in_force_from.isoformat()}, "
             f"{len(policy.reasons)} reasons, {len(policy.rules)} rules, {examples} worked examples pass, "
-            f"digest {policy.digest[:12]}"
+            f"digest {policy.digest[:12]}{', in words: ' if said else ''}{', '.join(said)}"
         )
+        for language, sheet in said.items():
+            if missing := left_out(sheet, policy, language):
+                few = "; ".join(missing[:5]) + ("; …" if missing[5:] else "")
+                typer.echo(f"  {language}: {len(missing)} left in English: {few}")
     if not policies:
         typer.secho("no policy file there", fg="red", err=True)
         raise typer.Exit(1)

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from cli.main import app
 from shared.policy.load import POLICIES, load_book, load_files
 from shared.policy.model import Policy
+from shared.policy.words import left_out, load_words, sheet
 
 ROOT = POLICIES.parent.parent
 GUIDE = (ROOT / "docs" / "policy-guide.md").read_text(encoding="utf-8")
@@ -25,6 +26,13 @@ def policy() -> Policy:
 
 def test_the_blocks_of_the_guide_are_the_file() -> None:
     assert "".join(re.findall(r"```yaml\n(.*?)```\n", GUIDE, re.DOTALL)) == FILE.read_text(encoding="utf-8")
+
+
+def test_the_sheet_of_the_guide_is_one(policy: Policy) -> None:
+    (block,) = re.findall(r"```yml\n(.*?)```\n", GUIDE, re.DOTALL)
+    path = sheet(FILE.parents[1], "leselaube", 1, "vi")
+    assert block == path.read_text(encoding="utf-8")
+    assert "L1" not in left_out(load_words(path, policy), policy, "vi")
 
 
 def test_what_the_guide_says_of_it_is_so(policy: Policy) -> None:
