@@ -173,9 +173,12 @@ def policy(merchant: object) -> Data:
     return {"id": merchant, "version": 1, "digest": "d" * 64}
 
 
+SEEN = "reported 23 h 30 min 00 s after receipt, 24 h are allowed"
+
+
 def reasons(clause: str, effect: str = "allow") -> list[Data]:
     """Reasons of a line."""
-    return [{"rule": "withdrawal-window", "clause": clause, "effect": effect, "text": "24 hours after receipt"}]
+    return [{"rule": "withdrawal-window", "clause": clause, "effect": effect, "text": SEEN}]
 
 
 def assessed(

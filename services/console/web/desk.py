@@ -23,13 +23,18 @@ from services.console.mails import Mails
 from services.console.settings import ConsoleSettings
 from services.console.watch import Watch
 from services.console.web import formats
+from services.console.web.phrases import Speaker, original
+from services.console.web.policy_words import Spoken, words_for
 from services.console.web.sessions import Attempts, Session
 from services.console.web.users import Role, Users
 from services.console.web.wording import Wording, choose, wording
+from services.console.web.worked import worked
 from shared import clock
 from shared.db import Pool
 from shared.policy.book import PolicyBook
+from shared.policy.load import POLICIES
 from shared.policy.shelf import Shelf
+from shared.policy.words import NONE
 
 LANGUAGE_COOKIE = "makegood_language"
 THEME_COOKIE = "makegood_theme"
@@ -56,6 +61,13 @@ class Desk:
     def book(self) -> PolicyBook:
         """The policies; none where they do not load: the page has to come up all the more then."""
         return PolicyBook(()) if self.shelf is None else self.shelf.book()
+
+    def spoken(self, language: str, policy: str | None) -> Spoken:
+        """A policy by its name in events (`gejet-mall@1`) in a language."""
+        merchant, _, version = (policy or "").rpartition("@")
+        found = self.book.version(merchant, int(version)) if version.isdecimal() else None
+        words = NONE if found is None else words_for(self.settings.policies or POLICIES, found, language)
+        return Spoken(found, words, language)
 
 
 def desk_of(request: Request) -> Desk:
@@ -145,6 +157,7 @@ def _environment(language: str) -> Environment:
         loader=FunctionLoader(load), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.globals |= {"claim_path": claim_path, "query": urlencode, "visible": formats.visible, "pretty": _pretty}
+    environment.globals |= {"original": original, "worked": worked}
     return environment
 
 
@@ -179,6 +192,8 @@ def render(request: Request, template: str, values: Mapping[str, object]) -> str
         "bdi": _bdi,
         "digits": lambda text: _bdi(formats.digits(text, language)),
         "dec": lambda value: _bdi(formats.digits(f"{value:g}", language)),
+        "speaker": Speaker(words, desk.zone),
+        "spoken": partial(desk.spoken, language),
     }
     return _environment(language).get_template(template).render(context | dict(values))
 

@@ -88,6 +88,14 @@ def duration(milliseconds: float, language: str) -> str:
     return sign + " ".join(parts)
 
 
+def in_full(span: str, language: str) -> str:
+    """`12 h 05 min 00 s`, as the pipeline writes a time, in the language's words and without what is nought."""
+    amounts = [int(part) for part in span.split()[::2]]
+    named = zip(amounts, _UNITS[language][1:4], strict=True)
+    parts = [f"{digits(str(n), language)}{_NBSP}{unit}" for n, unit in named if n]
+    return " ".join(parts) or f"{digits('0', language)}{_NBSP}{_UNITS[language][3]}"
+
+
 def since(ms: int, now: datetime, language: str) -> str:
     """How long ago an instant (ms since 1970) was."""
     return duration(max(0.0, now.timestamp() * 1000 - ms), language)

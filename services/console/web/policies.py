@@ -225,8 +225,12 @@ def shown(policy: Policy) -> PolicyPage:
 
 def _pairs(tree: object, prefix: str = "") -> dict[str, str]:
     """Nested members as `a.b` → text."""
-    if isinstance(tree, dict):
+    if isinstance(tree, dict) and (tree or not prefix):
         return {k: v for key, value in tree.items() for k, v in _pairs(value, f"{prefix}{key}.").items()}
+    if isinstance(tree, dict):
+        return {prefix.rstrip("."): ""}
+    if isinstance(tree, list) and any(isinstance(one, dict) for one in tree):
+        return {k: v for n, one in enumerate(tree, 1) for k, v in _pairs(one, f"{prefix}{n}.").items()}
     text = ", ".join(_word(one) for one in tree) if isinstance(tree, list | tuple) else _word(tree)
     return {prefix.rstrip("."): text}
 
