@@ -19,6 +19,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
+from tests.untranslated import left_in_english
+
 AXE = (Path(__file__).parent / "e2e" / "vendor" / "axe.min.js").read_text("utf-8")
 WIDE, NARROW = 1280, 400
 HIGHEST = 16_000
@@ -191,6 +193,7 @@ def _look(browser: Browser, name: str, path: str, language: str, width: int, how
     browser.width(width)
     browser.open(path)
     browser.find("main h1")
+    assert language == "en" or left_in_english(browser.driver.page_source, language) == [], (name, language)
     browser.check(f"{name}-{language}-{how or ('wide' if width == WIDE else 'narrow')}")
 
 

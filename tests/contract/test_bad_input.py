@@ -28,7 +28,8 @@ class Case(TypedDict, total=False):
 CASES: list[Case] = yaml.safe_load((Path(__file__).parent / "bad_input.yaml").read_text(encoding="utf-8"))
 
 
-def _text(case: Case) -> str:
+def spoilt(case: Case) -> str:
+    """The example of the case's type, spoilt as it says."""
     text = json.dumps(spoil(example(case["type"]), case.get("put", {}), case.get("drop", [])))
     if "replace" in case:
         old, new = case["replace"]
@@ -37,7 +38,8 @@ def _text(case: Case) -> str:
     return text
 
 
-def _in_binary(type_: str, text: str) -> None:
+def in_binary(type_: str, text: str) -> None:
+    """Open it as a record in binary mode."""
     open_input(topic_of(type_), binary(type_), text.encode())
 
 
@@ -50,14 +52,14 @@ def _in_base64(type_: str, text: str) -> None:
     open_input(topic_of(type_), STRUCTURED, structured(type_, f'"data_base64": "{encoded}"'))
 
 
-MODES = pytest.mark.parametrize("open_it", [_in_binary, _in_structured, _in_base64])
+MODES = pytest.mark.parametrize("open_it", [in_binary, _in_structured, _in_base64])
 
 
 @MODES
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
 def test_refusal_names_path_and_reason(case: Case, open_it: Callable[[str, str], None]) -> None:
     with pytest.raises(BadEvent) as refusal:
-        open_it(case["type"], _text(case))
+        open_it(case["type"], spoilt(case))
     assert refusal.value.path == case["path"]
     assert case["says"] in refusal.value.message
     assert refusal.value.flaws[0] == (refusal.value.path, refusal.value.message)
@@ -76,7 +78,7 @@ def test_names_of_cases_differ() -> None:
 def test_every_flaw_is_told() -> None:
     data = spoil(example("order.placed.v1"), {"$.currency": "IRT", "$.lines[0].quantity": 0}, ["$.merchant"])
     with pytest.raises(BadEvent) as refusal:
-        _in_binary("order.placed.v1", json.dumps(data))
+        in_binary("order.placed.v1", json.dumps(data))
     assert [path for path, _ in refusal.value.flaws] == ["$.merchant", "$.currency", "$.lines[0].quantity"]
 
 
@@ -120,12 +122,12 @@ def test_depth_is_limited(open_it: Callable[[str, str], None]) -> None:
 
 def test_brackets_in_texts_are_not_depth() -> None:
     data = spoil(example("claim.submitted.v1"), {"$.note": "[{" * 200}, [])
-    _in_binary("claim.submitted.v1", json.dumps(data))
+    in_binary("claim.submitted.v1", json.dumps(data))
 
 
 def test_many_lines_are_not_depth() -> None:
     lines = [{"line_id": str(number), "quantity": 1} for number in range(500)]
-    _in_binary("claim.submitted.v1", json.dumps(spoil(example("claim.submitted.v1"), {"$.lines": lines}, [])))
+    in_binary("claim.submitted.v1", json.dumps(spoil(example("claim.submitted.v1"), {"$.lines": lines}, [])))
 
 
 def test_value_of_the_largest_size_is_taken() -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -15,7 +14,6 @@ from fastapi.routing import APIRoute
 
 from services.console.backtests import Backtests
 from services.console.web.desk import checked
-from services.console.web.wording import wording
 from shared.bus.redrive import HEADER, read
 from shared.events import TYPES, ClaimReviewed, parse
 from shared.events.envelope import open_data
@@ -283,46 +281,6 @@ async def test_what_people_wrote_and_what_letters_quote_is_not_for_viewers(desk:
         groups = await viewer.get("/dead-letters")
         assert "is not an ISO 4217 code" in groups.text
         assert "IRT" not in groups.text
-
-
-OURS = {"makegood", "openapi", "asyncapi", "web", "alt"}
-"""Names that are the same in every language."""
-
-
-@pytest.mark.parametrize("language", ["vi", "fa"])
-async def test_no_page_has_a_word_of_the_english_one(desk: Console1, language: str) -> None:
-    english = {word.lower() for text in wording("en").words.values() for word in re.findall(r"[A-Za-z]{3,}", text)}
-    own = {word.lower() for text in wording(language).words.values() for word in re.findall(r"[^\W\d_]+", text)}
-    found: dict[str, set[str]] = {}
-    async with desk.browser("admin") as admin:
-        admin.http.cookies.set("makegood_language", language)
-        group = json.loads((await admin.get("/dead-letters", as_json=True)).text)["groups"][0]["fingerprint"]
-        claims = [f"/claims/{'hakago' if n % 3 == 0 else 'gejet-mall'}/C-{n}" for n in range(1, 15)]
-        screens = ["/now", "/claims", "/todo", "/dead-letters?all=1", f"/dead-letters/{group}", "/policies", "/audit"]
-        for path in [
-            *screens,
-            *claims,
-            "/policies/gejet-mall/1",
-            "/policies/hakago/1",
-            "/contract",
-            "/contract/claim.decided.v1",
-            "/nothing",
-        ]:
-            page = await admin.get(path)
-            left = {word for word in words_shown(page.text) if word in english - own - OURS}
-            if left:
-                found[path] = left
-    assert found == {}
-
-
-def words_shown(page: str) -> set[str]:
-    """The words that a reader sees or hears, without what is marked as English, code, or an identifier."""
-    page = re.sub(r"<(script|style|pre|code)\b.*?</\1>", " ", page, flags=re.DOTALL)
-    page = re.sub(r"<(\w+)\b[^>]*\slang=\"(?!vi|fa)[^>]*>.*?</\1>", " ", page.partition("<head>")[2], flags=re.DOTALL)
-    said = re.findall(r"\s(?:aria-label|title|placeholder|alt|data-label)=\"([^\"]*)\"", page)
-    text = " ".join([re.sub(r"<[^>]*>", " ", page), *said])
-    pieces = [piece.strip(".,:;()…·") for piece in text.split()]
-    return {piece.lower() for piece in pieces if re.fullmatch(r"[A-Za-z]{3,}", piece)}
 
 
 async def test_a_redrive_sends_each_open_letter_back_once_as_it_came(desk: Console1) -> None:
