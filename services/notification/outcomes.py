@@ -1,9 +1,11 @@
 """The events that say what became of a message, written without the models; a test holds them against the models."""
 
-from typing import Final, Literal
+from itertools import product
+from typing import Final, Literal, get_args
 
 import msgspec
 
+from services.notification.domain import Template
 from services.notification.queue import Outcome
 from shared import metrics
 from shared.bus import Work, order_key
@@ -41,6 +43,9 @@ class Failed(msgspec.Struct, frozen=True, gc=False):
 
 
 _ENCODE: Final = msgspec.json.Encoder().encode
+
+for _ended, _template in product(("sent", "failed"), get_args(Template)):  # a rise from nothing is none that is seen
+    metrics.NOTIFICATIONS.labels(_ended, _template)
 
 
 def data_of(outcome: Outcome) -> Sent | Failed:

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from itertools import product
+from typing import Final, get_args
 
 import structlog
 
@@ -18,6 +19,7 @@ from shared import metrics
 from shared.bus import Record, Work, order_key
 from shared.db import Conn
 from shared.events import BadEvent
+from shared.events.parts import Outcome
 from shared.events.topics import ADMISSIONS, ASSESSMENTS, DECISIONS, READERS, REFUNDS
 from shared.money import minor
 from shared.policy.book import PolicyBook
@@ -36,6 +38,9 @@ PATIENCE: Final = timedelta(seconds=20)
 
 SETTLEMENT: Final = timedelta(hours=72)
 """How long the report of a payment system may take before a refund counts as stuck."""
+
+OTHER: Final = "other"
+"""In place of merchants without a policy, where merchants are counted."""
 
 LATE_A_TICK: Final = 200
 """Stuck refunds that one tick tells of; what is left comes with the next."""
@@ -62,6 +67,7 @@ class RefundCalculation:
         self._patience = patience
         self._settlement = settlement
         self._missed: dict[tuple[str, int, str], datetime] = {}
+        self._shown: PolicyBook | None = None
 
     async def consume(self, work: Work) -> None:
         """Take a batch: one query loads its orders, one writes those that are new and one those that changed."""
@@ -120,9 +126,25 @@ class RefundCalculation:
 
     async def read_out(self, conn: Conn, lanes: Sequence[int], now: datetime) -> float:
         """Set the gauge of stuck refunds; returns how many seconds an alert is overdue."""
+        self.show_from_zero()
         metrics.REFUNDS_STUCK.set(await settling.stuck(conn, lanes, MOST))
         oldest = await settling.oldest_unreported(conn, lanes)
         return 0.0 if oldest is None else max(0.0, (now - oldest - self._settlement).total_seconds())
+
+    def show_from_zero(self) -> None:
+        """Show the counters of every merchant and currency with a policy before anything is counted: a rise from
+        nothing is none that an alert could see."""
+        book = self._policies()
+        if book is self._shown:
+            return
+        self._shown = book
+        for merchant in (*book.merchants(), OTHER):
+            for outcome, by in product(get_args(Outcome), ("policy", "staff")):
+                metrics.DECISIONS.labels(merchant, outcome, by)
+        for currency in filter(None, map(book.currency, book.merchants())):
+            metrics.REFUNDS_MINOR_UNITS.labels(currency)
+            for outcome in ("instructed", "succeeded", "failed"):
+                metrics.REFUNDS.labels(outcome, currency)
 
     def _await_policies(self, book: PolicyBook, cited: Collection[PolicyRef], now: datetime) -> None:
         """Raises `PolicyNotHereYet` while a policy that an assessment cites may still come."""
@@ -197,7 +219,7 @@ def _tally(work: Work, took: Took, book: PolicyBook) -> None:
     for event in took.events:
         match event:
             case Decided():
-                merchant = "other" if book.currency(event.merchant) is None else event.merchant
+                merchant = OTHER if book.currency(event.merchant) is None else event.merchant
                 work.tally(metrics.DECISIONS, merchant, event.outcome, event.decided_by.partition(":")[0])
             case Instructed():
                 work.tally(metrics.REFUNDS, "instructed", event.currency)

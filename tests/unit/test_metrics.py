@@ -2,6 +2,8 @@
 
 import itertools
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -105,6 +107,33 @@ def test_grafana_finds_the_dashboards() -> None:
     mounted = [volume.split(":") for volume in compose["services"]["grafana"]["volumes"]]
     assert ["./deploy/grafana/dashboards", provider["options"]["path"], "ro"] in mounted
     assert all(Path(ROOT / source).exists() for source, *_ in mounted if source.startswith("."))
+
+
+def test_what_an_alert_watches_rises_from_zero() -> None:
+    """A counter that first shows with its sixth failure shows no rise."""
+    program = """
+from prometheus_client import REGISTRY
+import services.notification.outcomes
+from services.refund_calculation.handlers import RefundCalculation
+from shared.policy.load import load_book
+service = RefundCalculation(load_book)
+service.show_from_zero()
+for family in REGISTRY.collect():
+    for sample in family.samples:
+        if sample.name.startswith("makegood_") and sample.name.endswith("_total"):
+            print(sample.name, *sorted(sample.labels.values()), sample.value)
+"""
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    lines = set(shown.stdout.splitlines())
+    assert {
+        "makegood_notifications_total decided failed 0.0",
+        "makegood_notifications_total received sent 0.0",
+        "makegood_refunds_total IRR failed 0.0",
+        "makegood_refunds_total VND instructed 0.0",
+        "makegood_refunds_instructed_minor_units_total VND 0.0",
+        "makegood_decisions_total hakago policy refund 0.0",
+        "makegood_decisions_total cancelled other staff 0.0",
+    } <= lines
 
 
 def test_a_total_shows_what_it_was_given_last() -> None:
