@@ -3,11 +3,12 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import TypeAlias
+from types import MappingProxyType
+from typing import Final, TypeAlias
 
 import asyncpg
 import structlog
@@ -39,8 +40,20 @@ class Migration:
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
 
-async def connect(dsn: str, connections: int, *, application: str, limit: float = 60.0) -> Pool:
-    """Open a pool; waits up to `limit` seconds for a server that is still starting."""
+BY_KEY: Final = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
+"""Settings of a session whose statements find each row by a key. The plan of a prepared statement is made while tables
+are small or unknown, and kept: it would go on reading whole tables when they have grown (docs/speed.md)."""
+
+
+async def connect(
+    dsn: str,
+    connections: int,
+    *,
+    application: str,
+    limit: float = 60.0,
+    settings: Mapping[str, str] = MappingProxyType({}),
+) -> Pool:
+    """Open a pool; waits up to `limit` seconds for a server that is still starting. `settings` are for each session."""
     started, delay = time.monotonic(), 0.1
     while True:
         try:
@@ -57,6 +70,7 @@ async def connect(dsn: str, connections: int, *, application: str, limit: float 
                     "idle_in_transaction_session_timeout": "10s",
                     "lock_timeout": "20s",
                     "jit": "off",
+                    **settings,
                 },
             )
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:

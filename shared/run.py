@@ -20,7 +20,7 @@ from shared.bus.pipeline import Pipeline, Service
 from shared.bus.relay import Relay
 from shared.bus.sweep import HasSweeps, Sweeper, kit_sweeps
 from shared.bus.work import Work
-from shared.db import Conn, Pool, connect, migrate
+from shared.db import BY_KEY, Conn, Pool, connect, migrate
 from shared.health import HealthServer, State, age, serve_health
 from shared.policy.problem import PolicyError
 from shared.readout import Readout
@@ -100,7 +100,10 @@ async def serve(service: Service, settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     pool = await connect(
-        settings.database, settings.database_connections, application=f"{service.name}-{settings.replica}"
+        settings.database,
+        settings.database_connections,
+        application=f"{service.name}-{settings.replica}",
+        settings=BY_KEY,
     )
     for name in await migrate(pool, migration_packages(service)):
         log.info("migrated", migration=name)

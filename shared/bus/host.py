@@ -16,7 +16,7 @@ from faststream.kafka.annotations import KafkaMessage as Message
 
 from shared import metrics
 from shared.bus.lanes import Lane
-from shared.bus.paced import PacedConsumer
+from shared.bus.paced import AT_ONCE, PacedConsumer
 from shared.bus.pipeline import GaveUp, Pipeline, Service
 from shared.bus.record import Record
 from shared.bus.said import last_numbers
@@ -61,7 +61,7 @@ class Host(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not 
             heartbeat_interval_ms=max(500, settings.session_timeout_ms // 5),
             max_poll_interval_ms=300_000,
             # While a fetch waits at the broker, partitions that were being worked on are not asked for.
-            fetch_max_wait_ms=100,
+            fetch_max_wait_ms=AT_ONCE[1],
             batch_timeout_ms=settings.poll_ms,
             max_records=settings.batch_records,
             listener=self,

@@ -75,8 +75,9 @@ WITH moved AS (
     INSERT INTO outbox (lane, number, events, written_at)
     SELECT l, n, e, $11 FROM unnest($8::int[], $9::bigint[], $10::bytea[]) AS u (l, n, e)
 ), cleared AS (
-    DELETE FROM outbox o USING unnest($12::int[], $14::bigint[]) AS u (l, published)
-    WHERE o.lane = u.l AND o.number <= u.published
+    -- From where the last one ended: the index still holds the entries of rows that are gone.
+    DELETE FROM outbox o USING unnest($12::int[], $14::bigint[], $21::bigint[]) AS u (l, published, cleared)
+    WHERE o.lane = u.l AND o.number > u.cleared AND o.number <= u.published
 ), noted AS (
     INSERT INTO history (merchant, claim_id, what, topic, lane, record_offset, at)
     SELECT m, c, w, t, l, o, $11
@@ -123,6 +124,7 @@ async def save(
         arrays.texts_or_null(topic for _, _, _, topic, *_ in work.histories),
         arrays.integers(lane for _, _, _, _, lane, _, _ in work.histories),
         arrays.integers(offset for _, _, _, _, _, offset, _ in work.histories),
+        [work.owned[lane].stored_mark for lane in lanes],
     )
     if work.dead_letters:
         await _bury(conn, work.dead_letters, work.now)

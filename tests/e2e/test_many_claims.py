@@ -15,6 +15,7 @@ from tests.conftest import MakeStack
 from tests.stack import Message, Received, Stack, event, eventually
 
 CLAIMS = 5000
+READ_WHOLE = 100  # a bite of a sweep, six a minute and process, counts as one; a statement of every batch, as thousands
 KILLED = (("refund-calculation", 1), ("eligibility", 2))
 ORDER_PLACED = "2026-11-01T09:00:00+03:30"
 
@@ -123,6 +124,21 @@ async def outbox_left(stack: Stack) -> int:
     return left
 
 
+async def read_whole(stack: Stack) -> dict[str, int]:
+    """How often a table that grows with the claims was read from end to end, where that was more than a few times."""
+    often: dict[str, int] = {}
+    for service in ("intake", "eligibility", "refund-calculation", "notification"):
+        conn = await asyncpg.connect(stack.dsn(service))
+        try:
+            rows = await conn.fetch(
+                "SELECT relname, seq_scan FROM pg_stat_user_tables WHERE n_tup_ins > 1000 AND relname <> 'outbox'"
+            )
+        finally:
+            await conn.close()
+        often |= {f"{service}.{row['relname']}": row["seq_scan"] for row in rows if row["seq_scan"] > READ_WHOLE}
+    return often
+
+
 def ended(run: str) -> Callable[[list[Received]], bool]:
     """Every claim has its decision or waits for what it should wait for."""
     expected = {f"{run}-c{n}": WAYS[n % len(WAYS)].ends for n in range(CLAIMS)}
@@ -179,6 +195,7 @@ async def test_two_copies_share_the_work_and_kills_lose_nothing(make_stack: Make
     for number in range(CLAIMS):
         assert amounts.get(f"{unique}-c{number}") == WAYS[number % len(WAYS)].amount
     await eventually(lambda: _empty(stack), 30, why="every outbox is empty")
+    assert await read_whole(stack) == {}
 
 
 async def _empty(stack: Stack) -> bool:
