@@ -13,7 +13,14 @@ from cli.stack.folders import DataFolder
 from cli.stack.state import Condition, ServiceState, StackState
 from cli.terminal import DATA, Data
 
-COLOURS = {"ready": "green", "starting": "yellow", "draining": "yellow", "backoff": "red", "dead": "red"}
+COLOURS = {
+    "ready": "green",
+    "unready": "red",
+    "starting": "yellow",
+    "draining": "yellow",
+    "backoff": "red",
+    "dead": "red",
+}
 
 
 def status(
@@ -74,7 +81,9 @@ async def look(told: StackState) -> dict[str, Any]:
 async def _condition(service: ServiceState) -> Condition:
     if service.pid is None:
         return service.state
-    return await readiness.condition(service.health)
+    return readiness.later(
+        await readiness.condition(service.health), ready_before=service.state in ("ready", "unready")
+    )
 
 
 async def _lags(told: StackState) -> dict[str, int]:

@@ -43,3 +43,8 @@ async def condition(port: int) -> Condition:
     if status == 200:
         return "ready"
     return "draining" if facts.get("running") is False else "starting"
+
+
+def later(now: Condition, *, ready_before: bool) -> Condition:
+    """The condition of a process that may have been ready before: then it is not starting, it is ready no more."""
+    return "unready" if now == "starting" and ready_before else now

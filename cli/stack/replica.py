@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from cli.stack.plan import ServiceSpec
 from cli.stack.process import Child
-from cli.stack.readiness import condition
+from cli.stack.readiness import condition, later
 from cli.stack.state import Condition, ServiceState
 
 BACKOFF_FIRST = 0.5
@@ -142,7 +142,7 @@ class Replica:
             if child is not None and self.state.state != "backoff":
                 told = await condition(self.state.health)
                 if self._child is child and not self._stopping:
-                    self._set(told)
+                    self._set(later(told, ready_before=self.state.state in ("ready", "unready")))
             await asyncio.sleep(POLL_READY if self.state.state == "ready" else POLL_STARTING)
 
     def _set(self, condition: Condition) -> None:

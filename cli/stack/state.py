@@ -11,7 +11,8 @@ from typing import Any, Literal
 from cli.stack.process import Identity
 
 Phase = Literal["starting", "ready", "stopping"]
-Condition = Literal["starting", "ready", "draining", "backoff", "dead"]
+Condition = Literal["starting", "ready", "unready", "draining", "backoff", "dead"]
+"""unready: it was ready, and is not any more: it hangs, or has lost something that it needs."""
 
 
 @dataclasses.dataclass(slots=True)

@@ -47,6 +47,18 @@ async def test_a_service_that_is_killed_comes_back_alone_and_is_counted(standins
     assert after == before
 
 
+async def test_a_service_that_hangs_is_not_said_to_be_starting(standins: Stack) -> None:
+    await standins.ready()
+    pid = await standins.kill("intake", 2, how=signal.SIGSTOP)
+    try:
+        await eventually(lambda: standins.service("intake", 2).state != "ready", 30, why="it does not answer")
+        assert standins.service("intake", 2).state == "unready"
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    await standins.ready()
+    assert standins.pids()["intake-2"] == pid
+
+
 async def test_a_held_service_stays_down_until_it_is_released_with_what_it_is_given(standins: Stack) -> None:
     restarts = standins.service("eligibility").restarts
     await standins.hold("eligibility")
