@@ -17,6 +17,7 @@ from services.console.web.phrases import Section, Speaker, catalog, find
 from services.console.web.policies import shown
 from services.console.web.policy_words import Spoken, words_for
 from services.console.web.wording import choose, wording
+from services.console.web.worked import worked
 from shared.events import TYPES, BadEvent
 from shared.events import parts as p
 from shared.policy.book import PolicyBook
@@ -224,6 +225,49 @@ def test_faults_are_told_one_by_one_with_their_paths() -> None:
     text = "$.lines[0].quantity: must be 1 or more; $['a b']: is missing; and so on"
     faults = Speaker(wording("vi"), ZoneInfo("UTC")).faults(text)
     assert [(path, said is not None) for path, said in faults] == [("$.lines[0].quantity", True), ("$['a b']", False)]
+
+
+@pytest.mark.parametrize(
+    ("language", "rule", "number", "given", "expected"),
+    [
+        (
+            "vi",
+            "fault-window",
+            1,
+            "Lý do: lỗi kỹ thuật · báo sau khi nhận: 2 ngày 1 giây · thùng hàng, khách khai: nguyên vẹn",
+            "Trạng thái: bị bác · Điều khoản: G1.1 · điểm chưa rõ: thời hạn báo lỗi kỹ thuật fault-window",
+        ),
+        (
+            "fa",
+            "fault-window",
+            3,
+            "دلیل: ایراد فنی · اعلام پیش از دریافت: ۱ ثانیه",
+            "در انتظار: تصمیم کارمند · بند: G1.1",
+        ),
+        (
+            "en",
+            "withdrawn-goods",
+            0,
+            "Reason: change of mind · reported after receipt: 1 h · Units: 2 · Unit price: IRR 6,000,000",
+            "State: eligible · Clause: G4.1 · Goods: IRR 12,000,000 · Fee kept back: −IRR 312,500",
+        ),
+        ("en", "out-of-stock-remedy", 0, "Reason: out of stock", "State: eligible · Outcome: refund · Clause: GN4b"),
+    ],
+)
+def test_a_worked_example_is_worded_from_its_data(
+    book: PolicyBook, language: str, rule: str, number: int, given: str, expected: str
+) -> None:
+    policy = book.version("gejet-mall", 1)
+    assert policy is not None
+    speaker = Speaker(wording(language), ZoneInfo("UTC"))
+    spoken = Spoken(policy, words_for(POLICIES, policy, language), language)
+    example = next(one for one in shown(policy).rules if one.id == rule).examples[number]
+    told = []
+    for pairs in (example.given, example.expected):
+        words = [f"{what}: {value}" for what, value in worked(pairs, speaker, spoken, policy.currency)]
+        told.append(re.sub(r"<[^>]*>", "", " · ".join(words)).replace("\xa0", " "))
+    assert told[0].startswith(given)
+    assert told[1] == expected
 
 
 @pytest.mark.parametrize("type_", TYPES)

@@ -196,8 +196,9 @@ def _markup(words: str) -> Markup:
 
 def original(text: str) -> Markup:
     """Foreign or technical text, marked as what it is: not to be translated."""
-    return Markup('<bdi class="original break" lang="en" dir="ltr">{}</bdi>').format(formats.visible(text))
+    shown = escape(formats.visible(text))
+    return Markup(f'<bdi class="original break" lang="en" dir="ltr">{shown}</bdi>')  # noqa: S704 - escaped
 
 
 def _bdi(text: str) -> Markup:
-    return Markup("<bdi>{}</bdi>").format(text)
+    return Markup(f"<bdi>{escape(text)}</bdi>")  # noqa: S704 - escaped

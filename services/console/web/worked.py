@@ -65,6 +65,11 @@ def worked(
     """The members of an example (`facts.carton` → `torn`), each as its name and its value in words."""
     for path, value in pairs.items():
         member = _PLACE.sub("", path)
+        if member == "status" and "awaiting" in pairs:  # what it waits for says so
+            continue
+        if member == "reported" and value.startswith("-"):
+            yield speaker.wording("example.reported_before"), _bdi(_span(value.removeprefix("-"), speaker.language))
+            continue
         yield _label(member, speaker), _value(member, value, speaker, spoken, currency)
 
 
@@ -73,9 +78,9 @@ def _label(member: str, speaker: Speaker) -> Markup:
     if first == "breakdown":
         return escape(say.code("item", rest))
     if first == "facts":
-        return say("example.stated", fact=say.code("factname", rest))
+        return say("example.stated", fact=say.code("policy_word", rest))
     if member.startswith("returned.inspection."):
-        return say("example.found", fact=say.code("factname", member.rpartition(".")[2]))
+        return say("example.found", fact=say.code("policy_word", member.rpartition(".")[2]))
     return say(_LABELS[member]) if member in _LABELS else Markup("<code>{}</code>").format(member)
 
 
@@ -102,10 +107,8 @@ def _value(member: str, value: str, speaker: Speaker, spoken: Spoken, currency: 
 def _span(written: str, language: str) -> str:
     """`48h 1s` as a duration."""
     steps = dict(zip("dhms", _STEPS, strict=True))
-    parts = written.removeprefix("-").split()
-    said = " ".join(formats.duration(int(part[:-1]) * steps[part[-1]], language) for part in parts)
-    return f"−{said}" if written.startswith("-") else said
+    return " ".join(formats.duration(int(part[:-1]) * steps[part[-1]], language) for part in written.split())
 
 
 def _bdi(text: str) -> Markup:
-    return Markup("<bdi>{}</bdi>").format(text)
+    return Markup(f"<bdi>{escape(text)}</bdi>")  # noqa: S704 - escaped
