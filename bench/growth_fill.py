@@ -128,7 +128,7 @@ async def filled(data: Path, number: int, say: Say) -> None:
     say(f"{times * SEEDS:,} claims in {time.monotonic() - started:,.0f} s")
 
 
-BYTES_A_CLAIM: Final = 8_000
+BYTES_A_CLAIM: Final = 9_800
 """What a claim takes in all databases together, about (docs/scale.md); for asking the disk beforehand."""
 
 

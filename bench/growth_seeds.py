@@ -29,7 +29,7 @@ TABLES: Final[Mapping[str, Sequence[str]]] = {
     "intake": ("order_state", "claim", "seen", "history"),
     "eligibility": ("claim_state", "history"),
     "refund-calculation": ("order_money", "awaited_settlement", "history"),
-    "notification": ("contact", "claim", "history"),
+    "notification": ("contact", "claim", "mail_text", "history"),
 }
 """The tables that grow with the claims; `message`, `outbox` and `waiting` are empty when nothing is under way."""
 LIMIT: Final = 180.0
