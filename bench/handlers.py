@@ -38,7 +38,7 @@ from shared.bus.pipeline import Pipeline, Service
 from shared.bus.record import Record
 from shared.bus.relay import Relay
 from shared.bus.work import Work
-from shared.db import Pool, connect, migrate
+from shared.db import BY_KEY, Pool, connect, migrate
 from shared.events.topics import TOPICS
 from shared.run import calm_collector
 
@@ -212,7 +212,7 @@ class Replay:
     @asynccontextmanager
     async def into(cls, service: Service, dsn: str) -> AsyncIterator["Replay"]:
         """Migrate the database, claim all lanes, and let the clock stand where the recording is."""
-        pool = await connect(dsn, 2, application=service.name)
+        pool = await connect(dsn, 2, application=service.name, settings=BY_KEY)
         try:
             await migrate(pool, ["shared.bus", f"services.{_PART[service.name]}"])
             replay = cls(service, pool)

@@ -448,11 +448,7 @@ async def test_records_are_taken_while_a_letter_is_on_the_line(open_office: Call
 async def test_a_lane_that_changes_hands_during_a_letter_tells_it_once(
     open_office: Callable[..., Any], sink: Sink
 ) -> None:
-    first: Office = await open_office()
-    sink.open_door.clear()
-    first.send()
-    await first.take(contact(), claim(), decision())
-    await eventually(lambda: sink.at_the_door == 1, why="a letter on the line")
+    first = await _with_a_letter_on_the_line(open_office, sink)
     second: Office = await open_office()
     second.send()
     sink.open_door.set()
@@ -569,11 +565,7 @@ async def test_no_text_is_kept_where_none_is_wanted(open_office: Callable[..., A
 async def test_the_text_of_a_mail_whose_lane_was_lost_is_kept_as_well(
     open_office: Callable[..., Any], sink: Sink, pool: Pool
 ) -> None:
-    first: Office = await open_office()
-    sink.open_door.clear()
-    first.send()
-    await first.take(contact(), claim(), decision())
-    await eventually(lambda: sink.at_the_door == 1, why="a letter on the line")
+    first = await _with_a_letter_on_the_line(open_office, sink)
     await open_office()
     sink.open_door.set()
     await first.close()
@@ -593,3 +585,12 @@ def test_waits_double_up_to_a_limit() -> None:
 
 async def _waiting_for_something(office: Office) -> Any:
     return office.service._courier._hand._incomplete
+
+
+async def _with_a_letter_on_the_line(open_office: Callable[..., Any], sink: Sink) -> Office:
+    office: Office = await open_office()
+    sink.open_door.clear()
+    office.send()
+    await office.take(contact(), claim(), decision())
+    await eventually(lambda: sink.at_the_door == 1, why="a letter on the line")
+    return office
