@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager, suppress
 from datetime import timedelta
-from typing import Final, get_args
+from typing import Final, NamedTuple, get_args
 
 import structlog
 
@@ -45,6 +45,16 @@ _LONGEST_OFFLINE_PAUSE: Final = 15.0
 _LAST_ATTEMPTS: Final = 12
 
 _SECONDS: Final = {verdict: metrics.MAIL_SECONDS.labels(verdict) for verdict in get_args(Verdict)}
+
+
+class _Written(NamedTuple):
+    """A letter on its way to a line, which may begin it until then."""
+
+    due: DueMessage
+    begin_until: float
+    addressed: Addressed
+    mail: Mail
+
 
 UnitOfWork = Callable[[], AbstractAsyncContextManager[Work]]
 
@@ -209,33 +219,52 @@ class Courier:
                 self._hand.forget(left)
 
     async def _carry(self, stop: asyncio.Event) -> None:
-        """Hand over one message after the other on a connection of its own."""
-        loop = asyncio.get_running_loop()
+        """Hand over one letter after the other on a connection of its own."""
         async with Line(self._server) as line:
-            while (one := await self._hand.next(_IDLE_SECONDS, line.hang_up)) is not None:
-                due, begin_until = one
-                if stop.is_set() or loop.time() > begin_until or self._quiet:
-                    self._hand.drop(due)
+            following: _Written | None = None
+            while (letter := following or await self._next(line)) is not None:
+                if stop.is_set() or time.monotonic() > letter.begin_until or self._quiet:
+                    self._hand.drop(letter.due)
+                    following = None
+                    await line.hang_up()  # the server may have been told of it
                 else:
-                    await self._hand_over(line, due)
-                    self._wake.set()
+                    following = self._at_once() if line.pipelines else None
+                    await self._hand_over(line, letter, following.mail if following else None)
+
+    async def _next(self, line: Line) -> _Written | None:
+        """The next letter; None at the end."""
+        while (one := await self._hand.next(_IDLE_SECONDS, line.hang_up)) is not None:
+            if (letter := self._written(*one)) is not None:
+                return letter
+        return None
+
+    def _at_once(self) -> _Written | None:
+        """The next letter where there is one already."""
+        while (one := self._hand.at_once()) is not None:
+            if (letter := self._written(*one)) is not None:
+                return letter
+        return None
 
     @property
     def _quiet(self) -> bool:
-        return asyncio.get_running_loop().time() < self._quiet_until
+        return time.monotonic() < self._quiet_until
 
-    async def _hand_over(self, line: Line, due: DueMessage) -> None:
+    def _written(self, due: DueMessage, begin_until: float) -> _Written | None:
+        """The letter; None where there is none to hand over, which is then what became of the message."""
         addressed = self._writer.addressed(due)
         if addressed.to is None:
             self._close(due, addressed, Answer("refused", addressed.reason))
-            return
+            return None
         try:
-            mail = self._writer.mail(due, addressed.locale, addressed.to)
+            return _Written(due, begin_until, addressed, self._writer.mail(due, addressed.locale, addressed.to))
         except Exception:
             log.exception("letter_not_written", notification_id=due.notification_id, template=due.template)
             self._close(due, addressed, Answer("refused", "the letter could not be written"))
-            return
-        answer = await self._handed_over(line, due, mail)
+            return None
+
+    async def _hand_over(self, line: Line, letter: _Written, following: Mail | None) -> None:
+        due, _, addressed, mail = letter
+        answer = await self._handed_over(line, due, mail, following)
         self._reached(answer)
         if answer.verdict in ("accepted", "refused"):
             self._close(due, addressed, answer, mail)
@@ -245,7 +274,7 @@ class Courier:
         else:
             self._put_off(due, answer.reason)
 
-    async def _handed_over(self, line: Line, due: DueMessage, mail: Mail) -> Answer:
+    async def _handed_over(self, line: Line, due: DueMessage, mail: Mail, following: Mail | None) -> Answer:
         """Speak to the mail server, with a span in the claim's trace."""
         about: dict[str, str | int] = {
             "makegood.merchant": due.merchant,
@@ -255,7 +284,7 @@ class Courier:
         }
         started = time.perf_counter()
         with tracing.step("mail", due.traceparent, about) as told:
-            answer = await line.hand_over(mail)
+            answer = await line.hand_over(mail, following)
             told["makegood.mail.verdict"] = answer.verdict
         _SECONDS[answer.verdict].observe(time.perf_counter() - started)
         return answer
@@ -269,7 +298,7 @@ class Courier:
             return
         self._offline += 1
         pause = queue.backoff(self._offline, 0.5, _LONGEST_OFFLINE_PAUSE).total_seconds()
-        self._quiet_until = asyncio.get_running_loop().time() + pause
+        self._quiet_until = time.monotonic() + pause
         self._hand.give_back()
         log.warning("mail_server_offline", server=f"{self._server.host}:{self._server.port}", pause=pause)
 
@@ -281,6 +310,7 @@ class Courier:
         self._hand.delays.append(
             Delay(due.merchant, due.claim_id, due.place, due.lane, clock.now() + wait, attempts, reason)
         )
+        self._wake.set()
 
     def _close(self, due: DueMessage, addressed: Addressed, answer: Answer, mail: Mail | None = None) -> None:
         kept = mail if self._keeps and answer.verdict == "accepted" else None
@@ -302,3 +332,4 @@ class Courier:
                 kept.text if kept else None,
             )
         )
+        self._wake.set()

@@ -1,6 +1,7 @@
 """The messages in hand: waiting for a connection, on the line, ended and not yet settled. Bounded."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -19,6 +20,8 @@ class Hand:
         self._most = most
         self._in_hand: dict[int, DueMessage] = {}
         self._waiting: asyncio.Queue[tuple[DueMessage, float] | None] = asyncio.Queue()
+        self._idle_lines = 0
+        self._over = False
         self._incomplete: dict[int, tuple[Key, datetime]] = {}
         self._missing: dict[Key, list[int]] = {}
         self._held: set[Held] = set()
@@ -45,7 +48,7 @@ class Hand:
     def take(self, taken: Sequence[DueMessage], now: datetime, patience: float, begin_within: float) -> None:
         """Take messages in hand, to be begun within so many seconds; those that lack something wait for it, until they
         are `patience` seconds old."""
-        begin_until = asyncio.get_running_loop().time() + begin_within
+        begin_until = time.monotonic() + begin_within
         for due in taken:
             self._held.add((due.lane, due.owner))
             last_chance = due.created_at + timedelta(seconds=patience)
@@ -65,17 +68,28 @@ class Hand:
     async def next(self, idle: float, when_idle: Callable[[], Awaitable[None]]) -> tuple[DueMessage, float] | None:
         """The next message to hand over, and until when it may be begun; None at the end. After so many seconds without
         one `when_idle` is called."""
+        if not self._waiting.empty():
+            return self._waiting.get_nowait()
+        self._idle_lines += 1
         try:
-            if self._waiting.empty():
-                async with asyncio.timeout(idle):
-                    return await self._waiting.get()
+            async with asyncio.timeout(idle):
+                return await self._waiting.get()
         except TimeoutError:
             await when_idle()
-        return await self._waiting.get()
+            return await self._waiting.get()
+        finally:
+            self._idle_lines -= 1
+
+    def at_once(self) -> tuple[DueMessage, float] | None:
+        """As `next`, for a line that still has a letter: None where nothing waits that another line would not take."""
+        if self._over or self._waiting.qsize() <= self._idle_lines:
+            return None
+        return self._waiting.get_nowait()
 
     def end(self, lines: int) -> None:
         """Give back what is not on the line, and let so many lines know that nothing comes any more."""
         self.give_back()
+        self._over = True
         for _ in range(lines):
             self._waiting.put_nowait(None)
 

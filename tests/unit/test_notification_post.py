@@ -1,6 +1,7 @@
 """The SMTP session: which commands go out together, and what is made of each answer."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
@@ -17,7 +18,11 @@ MAIL = Mail(
     "x",
     ".a\nb\n.\nc\n",
 )
+NEXT = Mail("n-2", MAIL.sender, "mai@example.com", b"Subject: y\r\n\r\nd\r\n", "y", "d\n")
 BEGIN = ["MAIL FROM:<claims@makegood.example>", "RCPT TO:<ali@example.com>", "DATA"]
+BEGIN_NEXT = [BEGIN[0], "RCPT TO:<mai@example.com>", "DATA"]
+TEXT = "Subject: x\r\n\r\n..a\r\nb\r\n..\r\nc\r\n"
+TEXT_NEXT = "Subject: y\r\n\r\nd\r\n"
 
 
 @dataclass
@@ -48,9 +53,10 @@ class Script:
             packet: list[str] = []
             while data:
                 if text:
-                    while not data.endswith(b"\r\n.\r\n") and data != b".\r\n":
+                    while b"\r\n.\r\n" not in b"\r\n" + data:
                         data += await reader.read(65536)
-                    command, verb, data, text = data.decode()[:-3], "TEXT", b"", False
+                    content, _, data = (b"\r\n" + data).partition(b"\r\n.\r\n")
+                    command, verb, text = (content + b"\r\n").decode()[2:], "TEXT", False
                 else:
                     line, _, data = data.partition(b"\r\n")
                     command = line.decode()
@@ -98,9 +104,80 @@ async def test_a_server_with_pipelining_hears_the_letter_in_two_packets(open_lin
     script = Script()
     line = await open_line(script)
     assert [await line.hand_over(MAIL) for _ in range(2)] == [Answer("accepted")] * 2
-    text = ["Subject: x\r\n\r\n..a\r\nb\r\n..\r\nc\r\n"]
-    assert script.letters == [BEGIN, text] * 2
+    assert script.letters == [BEGIN, [TEXT]] * 2
     assert script.connections == 1
+
+
+async def test_a_letter_that_follows_is_begun_behind_the_text_of_the_one_before(open_line: OpenLine) -> None:
+    script = Script()
+    line = await open_line(script)
+    assert await line.hand_over(MAIL, NEXT) == Answer("accepted")
+    assert line.pipelines
+    assert await line.hand_over(NEXT) == Answer("accepted")
+    assert script.letters == [BEGIN, [TEXT, *BEGIN_NEXT], [TEXT_NEXT]]
+
+
+async def test_without_pipelining_nothing_is_said_ahead(open_line: OpenLine) -> None:
+    script = Script(pipelining=False)
+    line = await open_line(script)
+    assert [await line.hand_over(MAIL, NEXT), await line.hand_over(NEXT)] == [Answer("accepted")] * 2
+    assert not line.pipelines
+    assert [len(packet) for packet in script.letters] == [1] * 8
+
+
+@pytest.mark.parametrize(
+    ("answers", "first", "second"),
+    [
+        ({"TEXT": ["452 full"]}, Answer("later", "mail server: 452"), Answer("accepted")),
+        ({"RCPT": ["550 no"]}, Answer("refused", "mail server: 550"), Answer("accepted")),
+        ({"RCPT": ["250 fine", "550 no"]}, Answer("accepted"), Answer("refused", "mail server: 550")),
+    ],
+)
+async def test_an_answer_is_that_to_its_own_letter_also_where_both_were_on_the_line(
+    open_line: OpenLine, answers: dict[str, list[str]], first: Answer, second: Answer
+) -> None:
+    script = Script(answers=answers)
+    line = await open_line(script)
+    assert [await line.hand_over(MAIL, NEXT), await line.hand_over(NEXT)] == [first, second]
+    assert await line.hand_over(MAIL) == Answer("accepted")
+    assert script.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("answers", "first"),
+    [
+        ({"TEXT": ["hang up"]}, Answer("later", "mail server: ConnectionResetError")),
+        ({"MAIL": ["250 fine", "hang up"]}, Answer("accepted")),
+        ({"DATA": ["354 go on", "hang up"]}, Answer("accepted")),
+        ({"DATA": ["354 go on", "250 is no answer to that"]}, Answer("accepted")),
+    ],
+)
+async def test_of_a_connection_that_is_lost_one_letter_is_in_doubt_and_the_begun_one_goes_over_another(
+    open_line: OpenLine, answers: dict[str, list[str]], first: Answer
+) -> None:
+    script = Script(answers=answers)
+    line = await open_line(script)
+    assert [await line.hand_over(MAIL, NEXT), await line.hand_over(NEXT)] == [first, Answer("accepted")]
+    assert script.connections == 2
+    assert sum(TEXT_NEXT in packet for packet in script.letters) == 1
+
+
+async def test_a_letter_that_was_begun_and_is_given_back_is_not_sent(open_line: OpenLine) -> None:
+    script = Script()
+    line = await open_line(script)
+    assert await line.hand_over(MAIL, NEXT) == Answer("accepted")
+    await line.hang_up()
+    assert await line.hand_over(MAIL) == Answer("accepted")
+    assert script.connections == 2
+    assert [packet for packet in script.heard if "QUIT" in packet] == []
+
+
+async def test_the_text_of_one_letter_never_goes_to_the_recipient_of_another(open_line: OpenLine) -> None:
+    script = Script()
+    line = await open_line(script)
+    assert await line.hand_over(MAIL, NEXT) == Answer("accepted")
+    assert await line.hand_over(MAIL) == Answer("accepted")
+    assert script.letters == [BEGIN, [TEXT, *BEGIN_NEXT], BEGIN, [TEXT]]
 
 
 async def test_a_server_without_it_hears_one_command_after_the_other(open_line: OpenLine) -> None:
@@ -181,9 +258,13 @@ async def test_what_does_not_keep_to_the_protocol_ends_the_session(open_line: Op
 
 
 async def test_an_answer_that_does_not_come_is_waited_for_so_long(open_line: OpenLine) -> None:
-    script = Script(answers={"TEXT": ["250-to be continued"]})
+    script = Script(answers={"TEXT": ["250 taken", "250-to be continued"]})
     line = await open_line(script, limit=0.2)
+    assert await line.hand_over(MAIL) == Answer("accepted")
+    await asyncio.sleep(0.3)
+    began = time.monotonic()
     assert await line.hand_over(MAIL) == Answer("later", "mail server: TimeoutError")
+    assert 0.35 < time.monotonic() - began < 2.0
 
 
 async def test_a_server_that_is_not_there_says_nothing_about_the_letter() -> None:
