@@ -58,7 +58,7 @@ bench: $(STAMP) ## how fast: against a raw loop, a naive service and Kafka Strea
 recovery: $(STAMP) ## restore and lose every database of a running stack and bring it forward, three minutes (docs/recovery.md)
 	@$(VENV)/bin/python -m pytest -m long tests/e2e/test_recover.py
 
-guard: $(STAMP) ## under a minute: has the ratio to the raw loop fallen by more than a third of what is recorded?
+guard: $(STAMP) ## a minute, three at most: has the ratio to the raw loop fallen by more than a third of what is recorded?
 	@$(VENV)/bin/python -m bench --short --json $(or $(TMPDIR),/tmp)/makegood-guard.json
 
 profile: $(STAMP) ## a flame graph of each service under load, in profiles/

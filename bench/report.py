@@ -1,4 +1,4 @@
-"""The figures as a table and as JSON; the guard that compares them with the recorded ones."""
+"""The figures as a table and as JSON."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,11 +13,6 @@ from bench.measure import NOT_COUNTED, Run, middle
 from bench.ours import Latency
 from bench.shape import Stage
 
-RECORDED: Final = Path(__file__).with_name("recorded.json")
-ALLOWED_FALL: Final = 1 / 3
-"""By how much `ratio_to_floor` may fall below the recorded one."""
-QUIET: Final = 0.3
-"""Cores that neighbours may take before rates are not to be compared."""
 PROMISES: Final = {
     "ours": "exactly once in effect, over crashes",
     "floor": "a crash loses what was not forwarded",
@@ -152,41 +147,6 @@ class Report:
             ]
             table.add_row(f"{rate:g}", *cells)
         return table
-
-
-def verdict(report: Report) -> tuple[bool, str]:
-    """Whether ours has fallen against the floor by more than is allowed, and the sentence that says so.
-
-    Where neighbours took a good part of the machine, rates tell little: then CPU is compared.
-    """
-    by = "ratio_to_floor" if _neighbours(report) <= QUIET else "cpu_ratio_to_floor"
-    ratio = report.ratio("floor") if by == "ratio_to_floor" else report.cpu_ratio("floor")
-    if ratio is None:
-        return True, "there is no figure of the floor"
-    if not RECORDED.exists():
-        return False, f"{by} is {ratio['median']:.3f}; nothing is recorded (python -m bench --short --record)"
-    recorded = float(json.loads(RECORDED.read_text())[by])
-    fallen = ratio["median"] < recorded * (1 - ALLOWED_FALL)
-    said = "has fallen by more than a third" if fallen else "holds"
-    return fallen, f"{by} {said}: {ratio['median']:.3f}, recorded {recorded:.3f}"
-
-
-def record(report: Report) -> None:
-    """Keep this report's ratios for the guard."""
-    ratio, cpu = report.ratio("floor"), report.cpu_ratio("floor")
-    if ratio is None or cpu is None:
-        return
-    facts = {
-        "ratio_to_floor": ratio["median"],
-        "cpu_ratio_to_floor": cpu["median"],
-        "neighbours_cores": _neighbours(report),
-        "machine": dict(report.machine),
-    }
-    RECORDED.write_text(json.dumps(facts, indent=1) + "\n")
-
-
-def _neighbours(report: Report) -> float:
-    return max((run.others for one in report.rounds for run in one.values()), default=0.0)
 
 
 def _spread(of: Mapping[str, float], digits: int) -> str:
