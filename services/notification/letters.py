@@ -1,8 +1,9 @@
 """The letters, paragraph by paragraph; every word comes from the catalog or from the merchant's policy. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
+from typing import NamedTuple
 
 from services.notification.formats import amount, isolate, moment, number, plain
 from services.notification.reading import (
@@ -36,8 +37,7 @@ class Sheet(View, frozen=True):
     parts: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
+class Letter(NamedTuple):
     """One plain-text message; `body` ends with a line break."""
 
     subject: str
@@ -45,8 +45,7 @@ class Letter:
     language: str
 
 
-@dataclass(frozen=True, slots=True)
-class Desk:
+class Desk(NamedTuple):
     """What a letter is written with. `clauses`: clause number → wording by language, of the policy that governs;
     `sheet` is None where the claim's admission is not known."""
 
@@ -54,7 +53,7 @@ class Desk:
     merchant: Merchant
     customer: str | None = None
     sheet: Sheet | None = None
-    clauses: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    clauses: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 
     @property
     def language(self) -> str:
@@ -65,8 +64,10 @@ class Desk:
         """The merchant's name."""
         return self.merchant.name(self.language)
 
-    def say(self, key: str, **values: str) -> str:
-        return self.catalog.say(key, **values)
+    @property
+    def say(self) -> Callable[..., str]:
+        """As `Catalog.say`; a letter says a dozen sentences."""
+        return self.catalog.say
 
     def at(self, instant: datetime) -> str:
         return moment(instant, self.merchant.zone, self.language)

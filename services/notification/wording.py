@@ -31,7 +31,10 @@ class Catalog:
         text = self.texts[key]
         if not values and "{" not in text and "}" not in text:
             return text
-        return text.format_map({name: _set_in(value, self.language) for name, value in values.items()})
+        language = self.language
+        for name, value in values.items():
+            values[name] = _short_set_in(value, language) if len(value) <= _SHORT else _set_in(value, language)
+        return text.format_map(values)
 
     def has(self, key: str) -> bool:
         return key in self.texts
@@ -87,12 +90,11 @@ def unnamed_merchant(merchant: str, locale: str | None) -> Merchant:
 
 
 def _set_in(value: str, language: str) -> str:
-    return _short_set_in(value, language) if len(value) <= _SHORT else isolate(plain(value), language)
-
-
-@lru_cache(maxsize=4096)  # a letter says its claim's id and its merchant's name several times
-def _short_set_in(value: str, language: str) -> str:
     return isolate(plain(value), language)
+
+
+# A letter says its claim's id and its merchant's name several times.
+_short_set_in: Final = lru_cache(maxsize=4096)(_set_in)
 
 
 def placeholders(text: str) -> frozenset[str]:

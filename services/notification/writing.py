@@ -1,9 +1,8 @@
 """The letter of a due message: in which language, under whose name, to which address."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import cast
+from typing import NamedTuple, cast
 
 from services.notification.domain import Desk, compose
 from services.notification.formats import language_of, locale_for
@@ -16,8 +15,7 @@ from shared.policy.book import PolicyBook
 Clauses = Mapping[str, Mapping[str, str]]
 
 
-@dataclass(frozen=True, slots=True)
-class Addressed:
+class Addressed(NamedTuple):
     """Where a message goes: to an address, or nowhere for a reason."""
 
     locale: str

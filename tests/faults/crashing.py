@@ -92,9 +92,9 @@ def log_mails(file: Path, points: CrashPoints) -> None:
     def tell(what: str, key: str) -> None:
         os.write(told, f"{os.getpid()} {time.time_ns() // 1_000_000} {what} {key}\n".encode())
 
-    async def handed(line: post.Line, mail: Mail) -> post.Answer:
+    async def handed(line: post.Line, mail: Mail, following: Mail | None = None) -> post.Answer:
         tell("begun", mail.notification_id)
-        answer = await hand_over(line, mail)
+        answer = await hand_over(line, mail, following)
         tell(answer.verdict, mail.notification_id)
         points.at("after_mail")
         return answer
