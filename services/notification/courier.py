@@ -39,6 +39,8 @@ _HAND_SECONDS: Final = 30.0
 """After so long in hand a letter is no longer begun: it is given back."""
 _GATHER_SECONDS: Final = 0.1
 """At least so long lies between two units of work; what ends meanwhile is settled together."""
+_BEHIND_SECONDS: Final = 1.0
+"""So long lies between them while the service is behind with reading, and so long after it was."""
 _IDLE_SECONDS: Final = 15.0
 """A connection that has nothing to carry for so long is closed."""
 _LONGEST_OFFLINE_PAUSE: Final = 15.0
@@ -81,11 +83,16 @@ class Courier:
         self._last_round = 0.0
         self._offline = 0
         self._quiet_until = 0.0
+        self._behind_until = 0.0
 
     def look(self, arrived: Collection[Key], *, wrote: bool) -> None:
         """Look for what can be handed over if messages were written, or one waited for something of these orders."""
         if self._hand.arrived(arrived) or wrote:
             self._wake.set()
+
+    def make_way(self) -> None:
+        """The service is behind with reading: for a while letters have to be content with a small share."""
+        self._behind_until = time.monotonic() + _BEHIND_SECONDS
 
     async def run(self, pool: Pool, unit: UnitOfWork, stop: asyncio.Event) -> None:
         """Work until `stop` is set; the letters that are on the line then are finished first."""
@@ -111,9 +118,7 @@ class Courier:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._settings.mail_poll_seconds):
                 await self._wake.wait()
-        early = self._last_round + min(_GATHER_SECONDS, self._settings.mail_poll_seconds) - time.monotonic()
-        if early > 0:
-            await asyncio.sleep(early)
+        await asyncio.sleep(max(0.0, self._last_round + self._apart - time.monotonic()))
         woken = self._wake.is_set()
         self._wake.clear()
         self._last_round = time.monotonic()
@@ -143,7 +148,7 @@ class Courier:
 
     async def _round(self, unit: UnitOfWork) -> None:
         """Settle what has ended, publish what others have noted, take further messages in hand."""
-        room = 0 if self._quiet else self._hand.room
+        room = self._room
         taken: list[DueMessage] = []
         outcomes, delays = list(self._hand.outcomes), list(self._hand.delays)
         async with unit() as work:
@@ -244,6 +249,22 @@ class Courier:
             if (letter := self._written(*one)) is not None:
                 return letter
         return None
+
+    @property
+    def _behind(self) -> bool:
+        return time.monotonic() < self._behind_until
+
+    @property
+    def _apart(self) -> float:
+        """Seconds between two rounds at least."""
+        return _BEHIND_SECONDS if self._behind else min(_GATHER_SECONDS, self._settings.mail_poll_seconds)
+
+    @property
+    def _room(self) -> int:
+        """How many messages may be taken in hand now."""
+        if self._quiet:
+            return 0
+        return min(self._hand.room, self._settings.mails_when_behind) if self._behind else self._hand.room
 
     @property
     def _quiet(self) -> bool:

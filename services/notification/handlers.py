@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import cast
+from typing import Final, cast
 
 import msgspec
 import structlog
@@ -37,6 +37,9 @@ from shared.readout import MOST
 log = structlog.get_logger(__name__)
 
 NAME = "notification"
+_MUCH: Final = 100
+_LATE_SECONDS: Final = 0.25
+"""A batch of so many records whose oldest has waited so long says that the service is behind with reading."""
 _Turn = ClaimAssessed | ClaimDecided | ClaimSettled
 _OfClaims = _Turn | ClaimAdmitted
 """What is kept in the claim's row. The frequent ones first: that an event is not of a class takes long to find out."""
@@ -79,6 +82,8 @@ class Notification:
                 log.exception("record_failed", topic=record.topic, lane=record.partition, offset=record.offset)
                 work.dead(record, f"handler: {type(bug).__name__}: {bug}")
         await _save(batch)
+        if _behind(work):
+            self._courier.make_way()
         self._courier.look(batch.arrived, wrote=bool(batch.messages))
 
     async def tick(self, work: Work) -> None:
@@ -125,6 +130,14 @@ def _opened(work: Work) -> list[tuple[Record, Known]]:
     if ignored:
         work.count("ignored", ignored)
     return opened
+
+
+def _behind(work: Work) -> bool:
+    """Whether what came had to wait to be read, and was much: one by one, or by clocks that differ, nothing is late."""
+    if len(work.records) < _MUCH:
+        return False
+    waited = work.now.timestamp() - min(record.timestamp_ms for record in work.records) / 1000
+    return waited >= _LATE_SECONDS
 
 
 async def _save(batch: _Batch) -> None:

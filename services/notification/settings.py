@@ -34,6 +34,9 @@ class NotificationSettings(Settings):
     mail_give_up_hours: float = Field(default=24.0, gt=0)
     mail_batch: int = Field(default=400, ge=1)
     """Most messages in hand at once."""
+    mails_when_behind: int = Field(default=100, ge=1)
+    """Most messages taken in hand in a second while the service is behind with reading: then all cores are busy, and
+    deciding goes before mailing."""
     mail_poll_seconds: float = Field(default=1.0, gt=0)
     """How often the queue is looked at without being told that there is something in it: messages that have to be tried
     again, and those that another process has left behind."""

@@ -4,9 +4,10 @@ import asyncio
 import email
 import email.policy
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from functools import partial
@@ -433,6 +434,47 @@ async def test_only_so_many_letters_are_on_the_line_at_once(open_office: Callabl
     assert sorted(sink.recipients) == sorted(f"{order}@example.com" for order in orders)
 
 
+def _lately(records: Sequence[Record], seconds: float) -> list[Record]:
+    """The same records, written to their topics so long ago."""
+    written = round((datetime.now(UTC).timestamp() - seconds) * 1000)
+    return [replace(one, timestamp_ms=written) for one in records]
+
+
+def _forty_claims() -> list[Record]:
+    orders = [(f"o-{number}", number % len(LANES)) for number in range(40)]
+    return [
+        one
+        for order, lane in orders
+        for one in (contact(order, lane), claim(order, order, lane), decision(order, order, lane))
+    ]
+
+
+async def test_letters_make_way_while_the_service_is_behind_with_reading_and_never_stop(
+    open_office: Callable[..., Any], sink: Sink
+) -> None:
+    office: Office = await open_office(mails_when_behind=4)
+    office.send()
+    await office.take(*_lately(_forty_claims(), 2.0))
+    await eventually(lambda: _as_many_letters(sink, 4), why="the letters of the first second")
+    began = time.monotonic()
+    assert len(sink.letters) == 4
+    await office.take(*_lately(_forty_claims(), 2.0))  # still behind, though nothing of it is news
+    await eventually(lambda: _as_many_letters(sink, 8), why="the letters of the next second")
+    assert time.monotonic() - began > 0.7
+    await office.told(*["sent"] * 40)
+    assert len(sink.letters) == 40
+
+
+@pytest.mark.parametrize(("number", "seconds"), [(120, 0.0), (90, 2.0)])
+async def test_what_is_much_or_late_alone_holds_no_letter_up(
+    number: int, seconds: float, open_office: Callable[..., Any], sink: Sink
+) -> None:
+    office: Office = await open_office(mails_when_behind=4)
+    office.send()
+    await office.take(*_lately(_forty_claims()[:number], seconds))
+    await eventually(lambda: _as_many_letters(sink, number // 3), 0.9, why="all letters are sent at once")
+
+
 async def test_records_are_taken_while_a_letter_is_on_the_line(open_office: Callable[..., Any], sink: Sink) -> None:
     office: Office = await open_office()
     sink.open_door.clear()
@@ -585,6 +627,10 @@ def test_waits_double_up_to_a_limit() -> None:
 
 async def _waiting_for_something(office: Office) -> Any:
     return office.service._courier._hand._incomplete
+
+
+async def _as_many_letters(sink: Sink, number: int) -> bool:
+    return len(sink.letters) >= number
 
 
 async def _with_a_letter_on_the_line(open_office: Callable[..., Any], sink: Sink) -> Office:
