@@ -175,11 +175,13 @@ def open_ledger(order: PlacedOrder) -> Ledger:
     """
     currency = order.currency
     quantities = [line.quantity for line in order.lines]
-    prices = minors([line.unit_price for line in order.lines], currency)
-    discounts = minors([line.discount for line in order.lines], currency)
     carriage = "0" if order.shipping.collect else order.shipping.amount
-    code, shipping, fee = minors((order.discount, carriage, order.transaction_fee), currency)
-    deposit = sum(minors([payment.amount for payment in order.payments], currency))
+    amounts = [line.unit_price for line in order.lines]
+    amounts += [line.discount for line in order.lines]
+    amounts += [payment.amount for payment in order.payments]
+    *read, code, shipping, fee = minors([*amounts, order.discount, carriage, order.transaction_fee], currency)
+    many = len(quantities)
+    prices, discounts, deposit = read[:many], read[many : 2 * many], sum(read[2 * many :])
 
     gross = list(map(mul, prices, quantities))
     own = list(map(sub, gross, discounts))

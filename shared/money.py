@@ -61,6 +61,9 @@ def minor(amount: str, currency: str) -> int:
     Raises `MoneyError` for exponents, thousands marks, blanks, a plus sign and too many decimals.
     """
     places = decimals(currency)
+    if amount.isascii() and amount.isdecimal():
+        # Most amounts are whole, and a regular expression costs several times as much.
+        return int(amount) * _SCALE[places]
     match = _AMOUNT.fullmatch(amount)
     if match is None:
         raise MoneyError(f"{amount!r} is not a plain decimal number")
@@ -73,7 +76,6 @@ def minor(amount: str, currency: str) -> int:
 
 def minors(amounts: Iterable[str], currency: str) -> list[int]:
     """`minor` of several amounts, in their order."""
-    # Most amounts are whole, and a regular expression costs several times as much.
     scale = _SCALE[decimals(currency)]
     return [
         int(amount) * scale if amount.isascii() and amount.isdecimal() else minor(amount, currency)
@@ -109,10 +111,17 @@ def apportion(total: int, weights: Sequence[int]) -> list[int]:
     whole = sum(weights)
     if whole == 0:
         raise ValueError("nothing to spread over: every weight is 0")
-    shares = [total * weight // whole for weight in weights]
+    if len(weights) == 1:
+        return [total]
+    shares, remainders = [], []
+    for weight in weights:
+        share, remainder = divmod(total * weight, whole)
+        shares.append(share)
+        remainders.append(remainder)
     left = total - sum(shares)
-    if left:
-        remainders = [total * weight % whole for weight in weights]
+    if left == 1:
+        shares[remainders.index(max(remainders))] += 1
+    elif left:
         by_remainder = sorted(range(len(weights)), key=remainders.__getitem__, reverse=True)
         for index in by_remainder[:left]:
             shares[index] += 1

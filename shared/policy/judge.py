@@ -248,6 +248,7 @@ def _word(value: Value) -> str:
 
 def in_words(span: timedelta) -> str:
     """A span of time, whichever way it goes."""
-    minutes, seconds = divmod(int(abs(span).total_seconds()), 60)
+    span = abs(span)
+    minutes, seconds = divmod(span.days * 86_400 + span.seconds, 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min {seconds:02d} s"
+    return f"{hours} h {minutes:02} min {seconds:02} s"

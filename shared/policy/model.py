@@ -8,7 +8,6 @@ ledger. `shared.policy.load` reads files and checks what a model cannot see; `sh
 import hashlib
 import json
 from collections.abc import Mapping
-from datetime import datetime
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
@@ -89,10 +88,6 @@ class Policy(Part):
         for cached in ("digest", "_plans"):
             copied.__dict__.pop(cached, None)
         return copied
-
-    def covers(self, placed_at: datetime) -> bool:
-        """Whether this version was in force at that instant."""
-        return self.in_force_from <= placed_at and (self.in_force_until is None or placed_at < self.in_force_until)
 
     def plan(self, reason: str) -> Plan:
         """The rules of a reason, laid out; for a reason without a clause those of `other_reasons`."""
