@@ -28,6 +28,13 @@ from shared.policy.readings import JudgedLine
 AFRESH: Final = Verdicts(most=0)
 
 
+class Said(NamedTuple):
+    """An assessment, and the data of its event."""
+
+    assessed: Assessed
+    text: bytes
+
+
 class _View(NamedTuple):
     """Where a claim stands, before it is told: without clocks and counters. `lines`: JSON but for the ids; `span`: the
     time between receipt and report in words."""
@@ -45,12 +52,12 @@ def assess(state: ClaimState, book: PolicyBook, now: datetime) -> tuple[ClaimSta
     """The state after assessing it at `now`, and the assessment where it differs from the last one; None for a claim
     that is not admitted, is closed, or about which there is nothing new to say."""
     told, assessed = say(state, book, now)
-    return told, None if assessed is None else parse(ClaimAssessed, said.as_json(assessed))
+    return told, None if assessed is None else parse(ClaimAssessed, assessed.text)
 
 
 def say(
     state: ClaimState, book: PolicyBook, now: datetime, verdicts: Verdicts = AFRESH
-) -> tuple[ClaimState, Assessed | None]:
+) -> tuple[ClaimState, Said | None]:
     """As `assess`, in the form in which it is emitted; `verdicts` are those that are known."""
     claim = state.claim
     if claim is None:
@@ -86,7 +93,7 @@ def _view(
 ) -> _View:
     case, answer = make_case(state, claim, goods)
     judged = verdicts.of(policy, case)
-    span = in_between(case)
+    span = in_between(case) if judged.timed else ""
     heeds = policy.plan(claim.reason).waits_for_seller
     if where.what == "review":
         answers = effective_answers(state) if heeds else ()
@@ -150,7 +157,7 @@ def _missing_units(line: JudgedLine) -> str:
 
 def _tell(
     state: ClaimState, claim: Submitted, goods: Goods, policy: Policy | None, view: _View, now: datetime
-) -> tuple[ClaimState, Assessed | None]:
+) -> tuple[ClaimState, Said | None]:
     """Adds clocks and counters to a view; nothing is told where it is what was said last."""
     last = state.last
     since = now
@@ -179,12 +186,15 @@ def _tell(
         policy=said.NO_POLICY if policy is None else said.policy(policy.merchant, policy.version, policy.digest),
         basis=_basis(state, claim, goods, policy, view, required),
     )
-    digest = _digest(assessed)
+    text = said.as_json(assessed)
+    digest = _digest(text)
     if last is not None and last.digest == digest:
         return state, None
     revision = state.revision + 1
-    basis = assessed.basis
-    basis.revision, basis.fault, basis.returned = revision, goods.fault, goods.back
+    if revision > 1 or goods.back:
+        basis = assessed.basis
+        basis.revision, basis.fault, basis.returned = revision, goods.fault, goods.back
+        text = said.as_json(assessed)
     answer_id = view.answer.answer_id if view.answer is not None else None
     told = replace(
         state,
@@ -193,12 +203,12 @@ def _tell(
         finals=state.finals if view.status == "awaiting" else {**state.finals, revision: answer_id},
         return_since=return_since,
     )
-    return told, assessed
+    return told, Said(assessed, text)
 
 
-def _digest(assessed: Assessed) -> str:
+def _digest(text: bytes) -> str:
     """Of an assessment as far as it says something: what is in it for the record alone is left out, it is no news."""
-    return hashlib.blake2b(said.as_json(assessed), digest_size=16).hexdigest()
+    return hashlib.blake2b(text, digest_size=16).hexdigest()
 
 
 def _due(policy: Policy | None, awaiting: Awaiting | None, since: datetime) -> datetime | None:

@@ -19,6 +19,7 @@ from services.eligibility.reading import (
     Cancelled,
     Decided,
     Delivered,
+    Exchange,
     Facts,
     Heard,
     Inspection,
@@ -56,7 +57,47 @@ Told: TypeAlias = (
 """Every event that tells eligibility something about a claim, as the contract has it."""
 
 
-class ClaimedLine(Struct, frozen=True, gc=False, omit_defaults=True):
+class PlacedLine(Struct, frozen=True, array_like=True, gc=False):
+    line_id: str
+    quantity: int
+    unit_price: str
+    discount: str
+
+
+class PlacedShipping(Struct, frozen=True, array_like=True, gc=False):
+    amount: str
+    collect: bool
+
+
+class PlacedPayment(Struct, frozen=True, array_like=True, gc=False):
+    amount: str
+
+
+class Placed(Struct, frozen=True, array_like=True, gc=False):
+    """An order as far as its ledger is made of it (`shared.ledger.PlacedOrder`)."""
+
+    currency: str
+    lines: tuple[PlacedLine, ...]
+    shipping: PlacedShipping
+    payments: tuple[PlacedPayment, ...]
+    discount: str
+    transaction_fee: str
+    exchange: Exchange | None
+
+    @classmethod
+    def of(cls, order: Order) -> "Placed":
+        return cls(
+            order.currency,
+            tuple([PlacedLine(line.line_id, line.quantity, line.unit_price, line.discount) for line in order.lines]),
+            PlacedShipping(order.shipping.amount, order.shipping.collect),
+            tuple([PlacedPayment(payment.amount) for payment in order.payments]),
+            order.discount,
+            order.transaction_fee,
+            order.exchange,
+        )
+
+
+class ClaimedLine(Struct, frozen=True, array_like=True, gc=False):
     """A claimed line: its units in the order's ledger, and what the customer says of it (the line's own facts before
     the claim's); a fact that nobody has stated is absent. `gift`: flagged so and invoiced at 0; `category` in lower
     case."""
@@ -70,9 +111,9 @@ class ClaimedLine(Struct, frozen=True, gc=False, omit_defaults=True):
     sealed: bool = False
 
 
-class Submitted(Struct, frozen=True, gc=False):
+class Submitted(Struct, frozen=True, array_like=True, gc=False):
     """The claim as admitted, as far as it is judged by. `carrier` is the order's as rules compare it, without regard to
-    case; `placed` is the order as JSON, because it is seldom asked for."""
+    case; `placed` is the order as JSON (`Placed`), because it is seldom asked for."""
 
     reason: ClaimReason
     wants: Wants
@@ -83,12 +124,12 @@ class Submitted(Struct, frozen=True, gc=False):
     placed: Raw
 
     @property
-    def order(self) -> Order:
+    def order(self) -> Placed:
         """The order as it was placed."""
         return _ORDER.decode(self.placed)
 
 
-class AnswerFact(Struct, frozen=True, gc=False):
+class AnswerFact(Struct, frozen=True, array_like=True, gc=False):
     seq: int
     answer_id: str
     answered_at: Instant
@@ -96,7 +137,7 @@ class AnswerFact(Struct, frozen=True, gc=False):
     amount: Money | None = None
 
 
-class ReturnFact(Struct, frozen=True, gc=False):
+class ReturnFact(Struct, frozen=True, array_like=True, gc=False):
     return_id: str
     received_at: Instant
     lines: dict[str, int]
@@ -105,12 +146,12 @@ class ReturnFact(Struct, frozen=True, gc=False):
     postage: Postage | None = None
 
 
-class ReviewFact(Struct, frozen=True, gc=False):
+class ReviewFact(Struct, frozen=True, array_like=True, gc=False):
     seq: int
     review_id: str
 
 
-class DecisionFact(Struct, frozen=True, gc=False):
+class DecisionFact(Struct, frozen=True, array_like=True, gc=False):
     """A decision of refund-calculation. `revision` is that of the assessment it was made from; null by staff."""
 
     decision_no: int
@@ -119,7 +160,7 @@ class DecisionFact(Struct, frozen=True, gc=False):
     revision: int | None = None
 
 
-class ReferralFact(Struct, frozen=True, gc=False):
+class ReferralFact(Struct, frozen=True, array_like=True, gc=False):
     """Refund-calculation could not decide on the assessment `revision`."""
 
     revision: int
@@ -127,13 +168,13 @@ class ReferralFact(Struct, frozen=True, gc=False):
     readings: tuple[ReadingShown, ...]
 
 
-class Pinned(Struct, frozen=True, gc=False):
+class Pinned(Struct, frozen=True, array_like=True, gc=False):
     """The policy version that governs the claim to its end; `version` null: none was in force."""
 
     version: int | None
 
 
-class Emitted(Struct, frozen=True, gc=False, omit_defaults=True):
+class Emitted(Struct, frozen=True, array_like=True, gc=False):
     """The last assessment that was emitted and that no decision has answered yet."""
 
     revision: int
@@ -146,7 +187,7 @@ class Emitted(Struct, frozen=True, gc=False, omit_defaults=True):
     answer_id: str | None = None
 
 
-class ClaimState(Struct, frozen=True, gc=False, omit_defaults=True):
+class ClaimState(Struct, frozen=True, array_like=True, gc=False):
     """All facts about one claim, and what was last said about it. `refused`: reviews that could not be carried out
     (which may be heard of before the review itself). `finals`: revision → the answer that an `eligible` or
     `rejected` assessment was made from. `return_since`: when a return was first awaited."""
@@ -172,13 +213,13 @@ class ClaimState(Struct, frozen=True, gc=False, omit_defaults=True):
     return_since: Instant | None = None
 
 
-_ORDER: Final = msgspec.json.Decoder(Order)
+_ORDER: Final = msgspec.json.Decoder(Placed)
 _STATE: Final = msgspec.json.Decoder(ClaimState)
 _JSON: Final = msgspec.json.Encoder()
 
 
 def written(state: ClaimState) -> str:
-    """The state as it is kept: JSON, without members that say nothing."""
+    """The state as it is kept: JSON arrays, because names would be half of it."""
     return _JSON.encode(state).decode()
 
 
@@ -257,16 +298,14 @@ def _admitted(state: ClaimState, heard: Admitted) -> Mapping[str, object]:
         placed_at=order.placed_at,
         carrier=order.shipping.carrier.strip().lower(),
         lines=tuple(lines),
-        placed=Raw(_JSON.encode(order)),
+        placed=Raw(_JSON.encode(Placed.of(order))),
     )
     return {"claim": submitted, "received_at": state.received_at or order.received_at}
 
 
 def known(facts: Facts | Inspection | None) -> dict[str, Value]:
     """The facts that are known, by name; those that are not are absent."""
-    if facts is None:
-        return {}
-    return {name: value for name in facts.__struct_fields__ if (value := getattr(facts, name)) is not None}
+    return {} if facts is None else msgspec.to_builtins(facts)
 
 
 def is_gift(line: OrderLine, currency: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 
 from services.eligibility import store
-from services.eligibility.domain import say
+from services.eligibility.domain import Said, say
 from services.eligibility.facts import ClaimState, add, look_again, restored, written
 from services.eligibility.reading import (
     DECODERS,
@@ -20,7 +20,6 @@ from services.eligibility.reading import (
     Reviewed,
     read,
 )
-from services.eligibility.said import Assessed, as_json
 from services.eligibility.store import ClaimKey, OrderKey, PolicyKey, StateRow
 from services.eligibility.verdicts import Verdicts
 from shared.bus import Record, Work, order_key
@@ -151,30 +150,30 @@ class _Desk:
             self.work.count("no_claim")
             return
         note = _noted(heard)
-        for key, state, assessed in told:
+        for key, state, said in told:
             before = self.states.get(key)
             if state is not before:
                 self._put(key, before, state)
                 self.lanes[key] = record.partition
             if note:
-                closed = assessed is None and bool(state.decisions or state.cancelled)
+                closed = said is None and bool(state.decisions or state.cancelled)
                 self.work.count("closed" if closed else "told")
                 what = f"{note}; the claim is closed: no effect" if closed else note
                 self.work.history(state.merchant, state.claim_id, what, cause=record)
-            if assessed is not None:
-                self._emit(assessed, cause=record)
+            if said is not None:
+                self._emit(said, cause=record)
 
     def look(self, key: ClaimKey, lane: int) -> None:
         """Assesses a claim again because time has passed. One on which the pure part fails is left for a while."""
         self.lanes[key] = lane
         try:
-            self.states[key], assessed = say(self.states[key], self.book, self.work.now, self.verdicts)
+            self.states[key], said = say(self.states[key], self.book, self.work.now, self.verdicts)
         except Exception:
             log.exception("claim_not_assessed", claim=key)
             self.left[key] = self.work.now + LEFT_FOR
             return
-        if assessed is not None:
-            self._emit(assessed, lane=lane)
+        if said is not None:
+            self._emit(said, lane=lane)
 
     async def save(self) -> None:
         """Writes the claims that have changed."""
@@ -202,7 +201,7 @@ class _Desk:
             return self._of_orders.get((heard.merchant, heard.order_id), ())
         return ((heard.merchant, heard.order_id, heard.claim_id),)
 
-    def _told(self, key: ClaimKey, heard: Heard) -> tuple[ClaimState, Assessed | None]:
+    def _told(self, key: ClaimKey, heard: Heard) -> tuple[ClaimState, Said | None]:
         state = self.states.get(key) or ClaimState(*key)
         told = add(state, heard)
         if told is state:
@@ -219,11 +218,12 @@ class _Desk:
         if version not in self.pinned and (policy := self.book.version(*version)) is not None:
             self.pinned[version] = policy.digest
 
-    def _emit(self, assessed: Assessed, *, cause: Record | None = None, lane: int | None = None) -> None:
+    def _emit(self, said: Said, *, cause: Record | None = None, lane: int | None = None) -> None:
+        assessed = said.assessed
         self.work.emit(
             ASSESSMENTS,
             ClaimAssessed.type,
-            as_json(assessed),
+            said.text,
             key=order_key(assessed.merchant, assessed.order_id),
             subject=assessed.claim_id,
             cause=cause,

@@ -21,7 +21,7 @@ class Money(Struct, frozen=True, gc=False):
     currency: str
 
 
-class Facts(Struct, frozen=True, gc=False):
+class Facts(Struct, frozen=True, gc=False, omit_defaults=True):
     carton: Carton | None = None
     packaging_opened: bool | None = None
     seal: Seal | None = None
@@ -29,7 +29,7 @@ class Facts(Struct, frozen=True, gc=False):
     regional_variant: bool | None = None
 
 
-class Inspection(Struct, frozen=True, gc=False):
+class Inspection(Struct, frozen=True, gc=False, omit_defaults=True):
     carton: Carton | None = None
     packaging_opened: bool | None = None
     seal: Seal | None = None
@@ -57,7 +57,7 @@ class Claim(Struct, frozen=True, gc=False):
     facts: Facts | None = None
 
 
-class OrderLine(Struct, frozen=True, gc=False, omit_defaults=True):
+class OrderLine(Struct, frozen=True, gc=False):
     line_id: str
     quantity: int
     unit_price: str
@@ -82,8 +82,8 @@ class Exchange(Struct, frozen=True, gc=False):
     rate: str
 
 
-class Order(Struct, frozen=True, gc=False, omit_defaults=True):
-    """An order as far as its ledger is made of it (`shared.ledger.PlacedOrder`), with its times."""
+class Order(Struct, frozen=True, gc=False):
+    """An order as far as it is judged by and its ledger is made of it, with its times."""
 
     placed_at: Instant
     received_at: Instant | None

@@ -40,6 +40,8 @@ def standing(state: ClaimState, *, heeds_answers: bool) -> Standing:
     """Where the claim stands. `heeds_answers`: the policy lets this claim's reason wait for a seller."""
     answers = effective_answers(state) if heeds_answers else ()
     answer = answers[-1] if answers else None
+    if not (state.decisions or state.reviews):
+        return CLOSED if state.cancelled else _referred(state, answer) or _final(state, answer)
     reviews = [review.seq for review in state.reviews if review.review_id not in state.refused]
     reviewed = max(reviews, default=0)
     decisions = _in_turn(state, len(reviews))

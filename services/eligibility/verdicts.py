@@ -42,7 +42,8 @@ Amount: TypeAlias = Callable[[Sequence[str]], str | None]
 class Judged(NamedTuple):
     """What a case comes to. `lines`: the piece of JSON that each line is but for its id; in `claim` the texts have a
     mark for the time between receipt and report, and for an amount the places of the lines that it is asked of.
-    `readings`: the open points that the claim met; where they are `priced`, `with_amounts` has them."""
+    `readings`: the open points that the claim met; where they are `priced`, `with_amounts` has them. `timed`: some text
+    names the time."""
 
     claim: JudgedClaim
     status: Status
@@ -51,6 +52,7 @@ class Judged(NamedTuple):
     lines: tuple[str, ...]
     readings: tuple[ReadingShown, ...]
     priced: bool
+    timed: bool
 
     def with_amounts(self, line_ids: Sequence[str], amount: Amount) -> tuple[ReadingShown, ...]:
         """The open points, with the refund that each reading would give (`amount`: line ids → refund)."""
@@ -166,6 +168,7 @@ def _judged(policy: Policy, case: ClaimCase) -> Judged:
             for one in claim.shown
         ),
         any(amount is not None for shown in claim.shown for _, _, amount in shown.alternatives),
+        any(SPAN in finding.text for line in claim.lines for finding in line.findings),
     )
 
 
