@@ -80,6 +80,9 @@ def test_what_is_the_same(one: str, other: str, same: bool) -> None:
     [
         ('{"a": 1, "a": 1}', "$.a"),
         ('[{"b": {"c d": 1, "c d": 2}}]', "$[0].b['c d']"),
+        ('{"a": ":", "b": [{"c": 1, "c": ":::"}]}', "$.b[0].c"),
+        ('{"a": "\\u003a", "b": "\\u003A", "b": 2}', "$.b"),
+        ('{"a": 1, "\\u0061": 1}', "$.a"),
         ('{"a": NaN}', "$.a"),
         ("[1, -Infinity]", "$[1]"),
         ("{", "$"),
@@ -92,6 +95,17 @@ def test_what_has_no_canonical_form(text: str, path: str) -> None:
     with pytest.raises(BadEvent) as refusal:
         digest(text.encode())
     assert refusal.value.path == path
+
+
+@given(VALUES, st.text("ab:\\", max_size=3), VALUES, VALUES, st.booleans())
+def test_a_member_twice_has_no_canonical_form(
+    before: object, name: str, one: object, other: object, ascii_: bool
+) -> None:
+    """Also where texts are full of colons, by which the short way tells that a member is missing."""
+    spelt = json.dumps(name).replace(":", "\\u003a")
+    members = f"{json.dumps(name)}: {json.dumps(one, ensure_ascii=ascii_)}, {spelt}: {json.dumps(other)}"
+    with pytest.raises(BadEvent):
+        digest(f'[{json.dumps(before, ensure_ascii=ascii_)}, {{"z": 1, {members}}}]'.encode())
 
 
 def test_bytes_that_are_no_text() -> None:
