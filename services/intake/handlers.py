@@ -171,10 +171,16 @@ class _Files:
             if row.ref in self.waiting:
                 continue
             self.waiting.add(row.ref)
-            lane = row.lane if row.lane in self.work.lanes else self.work.lanes[0]
-            letter = self.mail.open(row.ref, row.record, lane=lane)
-            if letter is not None:
+            if letter := self._opened(row):
                 self._put_back(letter, row)
+
+    def _opened(self, row: Waiting) -> Letter | None:
+        """The letter that waits. Its digests are needed only where one of this batch may be the same."""
+        lane = row.lane if row.lane in self.work.lanes else self.work.lanes[0]
+        letter = self.mail.open_kept(row.ref, row.record, lane=lane)
+        if letter and any(mark.key in self.seen for mark in letter.marks):
+            return self.mail.open(row.ref, row.record, lane=lane)
+        return letter
 
     def _put_back(self, letter: Letter, row: Waiting) -> None:
         self.desk.put(letter.waits_until(row.until))

@@ -1,7 +1,7 @@
 """Records in, effects out: opening what came, and carrying out what was decided about it."""
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Final, cast
 
 import structlog
 
@@ -9,11 +9,12 @@ from services.intake.desk import Letter, event_mark, item_marks
 from services.intake.state import Arrival, Bury, Count, Effect, Emit, Input, Note, Output, data_of, read_decided
 from shared.bus import Record, Work, order_key
 from shared.events import BadEvent, ClaimDecided, ClaimSubmitted, CustomerContact, topics
-from shared.events.envelope import open_input
+from shared.events.envelope import Envelope, open_again, open_input
 
 log = structlog.get_logger(__name__)
 
 _FLAWS_TOLD: Final = 5
+_Open = Callable[[str, tuple[tuple[str, bytes], ...], bytes | None], Envelope]
 
 
 class Mail:
@@ -33,9 +34,18 @@ class Mail:
 
     def open(self, ref: int, record: Record, *, lane: int | None = None) -> Letter | None:
         """Read a record; null when it is dead-lettered (counting in `lane`) or nothing for intake."""
+        return self._opened(ref, record, lane, open_input)
+
+    def open_kept(self, ref: int, record: Record, *, lane: int | None = None) -> Letter | None:
+        """As `open`, for a record that was opened before and has waited: its marks have no digests."""
+        return self._opened(ref, record, lane, open_again)
+
+    def _opened(self, ref: int, record: Record, lane: int | None, open_: _Open) -> Letter | None:
         self.records[ref] = record
         try:
-            return self._read_decision(ref, record) if record.topic == topics.DECISIONS else self._read(ref, record)
+            if record.topic == topics.DECISIONS:
+                return self._read_decision(ref, record)
+            return self._read(ref, open_(record.topic, record.headers, record.value))
         except BadEvent as bad:
             told = "; ".join(f"{path}: {message}" for path, message in bad.flaws[:_FLAWS_TOLD])
             self._work.dead(record, told, bad.path, lane=lane)
@@ -56,13 +66,11 @@ class Mail:
                 case Count(outcome):
                     self._work.count(outcome)
 
-    def _read(self, ref: int, record: Record) -> Letter:
-        envelope = open_input(record.topic, record.headers, record.value)
-        event = envelope.data
-        assert isinstance(event, Input), "open_input admits input types alone"
+    def _read(self, ref: int, envelope: Envelope) -> Letter:
+        event = cast("Input", envelope.data)  # an envelope of an input topic holds nothing else
         self._traces[ref] = envelope.traceparent
         mark = event_mark(envelope.source, envelope.id, envelope.type, envelope.digest)
-        name = mark.name if isinstance(event, ClaimSubmitted) else ""
+        name = mark.name if envelope.type == ClaimSubmitted.type else ""
         return Letter(Arrival(event, ref, name=name), (mark, *item_marks(event)))
 
     def _read_decision(self, ref: int, record: Record) -> Letter | None:
@@ -74,7 +82,7 @@ class Mail:
     def _emit(self, event: Output, cause: Record | None, lane: int, traceparent: str) -> None:
         claim_id: str | None = getattr(event, "claim_id", None)
         self._work.emit(
-            topics.CONTACTS if isinstance(event, CustomerContact) else topics.ADMISSIONS,
+            topics.CONTACTS if event.type == CustomerContact.type else topics.ADMISSIONS,
             event.type,
             data_of(event),
             key=order_key(event.merchant, event.order_id),

@@ -13,7 +13,7 @@ import ormsgpack
 from asyncpg import Record as Row
 
 from services.intake.desk import ClaimKey, OrderKey
-from shared.arrays import byte_strings, texts, texts_or_null
+from shared.arrays import byte_strings, integers, texts, texts_or_null
 from shared.bus import Record
 from shared.db import Conn
 
@@ -195,13 +195,13 @@ async def save_waiting(conn: Conn, records: Sequence[WaitingRow], now: datetime)
     """Let records wait, in the order given."""
     await conn.execute(
         "INSERT INTO waiting (merchant, order_id, claim_id, lane, until, came_at, record) "
-        "SELECT m, o, c, l, t, $7, r FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::timestamptz[], "
-        "$6::bytea[]) WITH ORDINALITY AS u (m, o, c, l, t, r, n) ORDER BY n",
-        [order[0] for order, _, _, _, _ in records],
-        [order[1] for order, _, _, _, _ in records],
-        [claim_id for _, claim_id, _, _, _ in records],
-        [lane for _, _, lane, _, _ in records],
-        [until for _, _, _, until, _ in records],
+        "SELECT m, o, c, l, t, $7, r FROM unnest($1::text::text[], $2::text::text[], $3::text::text[], "
+        "$4::text::int[], $5::text::timestamptz[], $6::bytea[]) WITH ORDINALITY AS u (m, o, c, l, t, r, n) ORDER BY n",
+        texts([order[0] for order, _, _, _, _ in records]),
+        texts([order[1] for order, _, _, _, _ in records]),
+        texts([claim_id for _, claim_id, _, _, _ in records]),
+        integers(lane for _, _, lane, _, _ in records),
+        texts_or_null(until.isoformat() if until else None for _, _, _, until, _ in records),
         [_pack(record) for _, _, _, _, record in records],
         now,
     )

@@ -6,10 +6,9 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
-from typing import Final, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 from shared.events import TYPES, parse
 from shared.events.canonical import check, digest, read, refuse_flaws
@@ -34,13 +33,12 @@ _USUAL_TIME: Final = re.compile(r"2[0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:
 _TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 _CHARSET: Final = re.compile(r';\s*charset="?([^";\s]*)', re.IGNORECASE)
 
-Headers = Iterable[tuple[str, bytes | None]]
+Headers = Collection[tuple[str, bytes | None]]
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """An event that came in. `subject` and `traceparent` are "" where there is none (or none that W3C would take);
-    `digest` is that of the data as it came (`shared.events.canonical.digest`)."""
+    `digest` is that of the data as it came (`shared.events.canonical.digest`), empty where it was opened before."""
 
     type: str
     id: str
@@ -57,34 +55,35 @@ def open_input(topic: str, headers: Headers, value: bytes | None) -> Envelope:
 
     Raises `BadEvent`, and nothing else, for whatever the contract does not take.
     """
+    return _opened(topic, headers, value, again=False)
+
+
+def open_again(topic: str, headers: Headers, value: bytes | None) -> Envelope:
+    """As `open_input`, for a record that it took before and that was kept as it came: what needs no model (depth, NUL,
+    members given twice) is not looked for again, and there is no digest."""
+    return _opened(topic, headers, value, again=True)
+
+
+def _opened(topic: str, headers: Headers, value: bytes | None, *, again: bool) -> Envelope:
     if value is None:
         raise BadEvent("$", "there is no value: an event was expected")
     if len(value) > VALUE_LIMIT:
         raise BadEvent("$", f"the value has {len(value)} bytes, and the most is {VALUE_LIMIT}")
     given = _headers(headers)
-    media_type = given.get("content-type", "").partition(";")[0].strip().lower()
-    _refuse_charset(given.get("content-type", ""))
-    if media_type == _STRUCTURED:
-        attributes, data = _structured(value)
-        name = "{}"
-    else:
-        if media_type and media_type not in ("application/json", "text/json") and not _is_json(media_type):
-            raise BadEvent("$", f"content-type: {media_type!r:.150} is neither JSON nor {_STRUCTURED}")
-        attributes, data = {name[3:]: text for name, text in given.items() if name.startswith("ce_")}, value
-        name = "ce_{}"
+    attributes, data, name = _by_media_type(given, value)
     type_ = _check_attributes(attributes, name)
     if type_ not in TYPES_OF.get(topic, ()):
         _refuse_topic(type_, topic, name.format("type"))
-    event, fingerprint = open_data(type_, data)
+    event, fingerprint = (parse(TYPES[type_], data), b"") if again else open_data(type_, data)
     return Envelope(
-        type=type_,
-        id=attributes["id"],
-        source=attributes["source"],
-        time=_time(attributes, name.format("time")),
-        subject=attributes.get("subject", ""),
-        traceparent=_traceparent(given.get("traceparent") or attributes.get("traceparent", "")),
-        data=event,
-        digest=fingerprint,
+        type_,
+        attributes["ce_id"],
+        attributes["ce_source"],
+        _time(attributes, name),
+        attributes.get("ce_subject", ""),
+        _traceparent(given.get("traceparent") or attributes.get("ce_traceparent", "")),
+        event,
+        fingerprint,
     )
 
 
@@ -117,6 +116,12 @@ def output_headers(
 
 def _headers(headers: Headers) -> dict[str, str]:
     """The headers that are read here. One that comes twice must say the same; a null is none at all."""
+    usual = dict(headers)
+    if len(usual) == len(headers) and usual.keys() <= _READ:
+        try:
+            return {name: raw.decode() for name, raw in usual.items() if raw is not None}
+        except UnicodeDecodeError:
+            pass  # which of them it is, and whether it matters, is seen below
     given: dict[str, str] = {}
     for name, raw in headers:
         lower = name if name in _READ else name.lower()
@@ -131,6 +136,20 @@ def _headers(headers: Headers) -> dict[str, str]:
         if given.setdefault(lower, text) != text:
             raise BadEvent("$", f"{lower}: the header is there twice and says two things")
     return given
+
+
+def _by_media_type(given: dict[str, str], value: bytes) -> tuple[dict[str, str], bytes, str]:
+    """The attributes by the names of their headers, the data, and how the sender spells an attribute's name."""
+    content_type = given.get("content-type", "")
+    if content_type in ("", "application/json"):
+        return given, value, "ce_{}"
+    media_type = content_type.partition(";")[0].strip().lower()
+    _refuse_charset(content_type)
+    if media_type == _STRUCTURED:
+        return *_structured(value), "{}"
+    if media_type and media_type not in ("application/json", "text/json") and not _is_json(media_type):
+        raise BadEvent("$", f"content-type: {media_type!r:.150} is neither JSON nor {_STRUCTURED}")
+    return given, value, "ce_{}"
 
 
 def _is_json(media_type: str) -> bool:
@@ -161,8 +180,8 @@ def _structured(value: bytes) -> tuple[dict[str, str], bytes]:
             continue
         if not isinstance(attribute, str):
             raise BadEvent("$", f"{name}: must be a string")
-        attributes[name] = attribute
-    media_type = attributes.pop("datacontenttype", "application/json").partition(";")[0].strip().lower()
+        attributes[f"ce_{name}"] = attribute
+    media_type = attributes.pop("ce_datacontenttype", "application/json").partition(";")[0].strip().lower()
     if media_type not in ("application/json", "text/json") and not _is_json(media_type):
         raise BadEvent("$", f"datacontenttype: {media_type!r:.150} is not JSON")
     return attributes, _data_of(envelope)
@@ -187,18 +206,19 @@ def _data_of(envelope: Mapping[str, object]) -> bytes:
 
 def _check_attributes(attributes: Mapping[str, str], name: str) -> str:
     """The type, after the four attributes that every event has. `name` spells an attribute as the sender did."""
-    subject = attributes.get("subject", "")
+    subject = attributes.get("ce_subject", "")
+    type_ = attributes.get("ce_type", "")
     if (
-        attributes.get("specversion") == "1.0"
-        and _is_plain(attributes.get("id", ""), ID_LENGTH)
-        and _is_plain(attributes.get("source", ""), SOURCE_LENGTH)
-        and _is_plain(attributes.get("type", ""), ID_LENGTH)
+        attributes.get("ce_specversion") == "1.0"
+        and type_ in TYPES
+        and _is_plain(attributes.get("ce_id", ""), ID_LENGTH)
+        and _is_plain(attributes.get("ce_source", ""), SOURCE_LENGTH)
         and (not subject or _is_plain(subject, SOURCE_LENGTH))
     ):
-        return attributes["type"]
+        return type_
     flaws: list[tuple[str, str]] = []
     for attribute, most in (("specversion", 16), ("id", ID_LENGTH), ("source", SOURCE_LENGTH), ("type", ID_LENGTH)):
-        text = attributes.get(attribute)
+        text = attributes.get(f"ce_{attribute}")
         label = name.format(attribute)
         if text is None:
             flaws.append(("$", f"{label}: is missing"))
@@ -208,13 +228,13 @@ def _check_attributes(attributes: Mapping[str, str], name: str) -> str:
             flaws.append(("$", f"{label}: has more than {most} characters"))
         elif _CONTROL.search(text):
             flaws.append(("$", f"{label}: holds a control character"))
-    if not flaws and attributes["specversion"] != "1.0":
-        flaws.append(("$", f'{name.format("specversion")}: {attributes["specversion"]!r} is not "1.0"'))
+    if not flaws and attributes["ce_specversion"] != "1.0":
+        flaws.append(("$", f'{name.format("specversion")}: {attributes["ce_specversion"]!r} is not "1.0"'))
     if len(subject) > SOURCE_LENGTH or _CONTROL.search(subject):
         flaws.append(("$", f"{name.format('subject')}: is too long or holds a control character"))
     if flaws:
         raise BadEvent(*flaws[0], tuple(flaws))
-    return attributes["type"]
+    return type_
 
 
 def _is_plain(text: str, most: int) -> bool:
@@ -230,16 +250,16 @@ def _refuse_topic(type_: str, topic: str, label: str) -> NoReturn:
     raise BadEvent("$", f"{label}: {type_} has no place on {topic}: {where}")
 
 
-def _time(attributes: Mapping[str, str], label: str) -> datetime | None:
-    text = attributes.get("time")
+def _time(attributes: Mapping[str, str], name: str) -> datetime | None:
+    text = attributes.get("ce_time")
     if text is None:
         return None
     try:
         return datetime.fromisoformat(text) if _USUAL_TIME.fullmatch(text) else normalise_instant(text)
     except ValueError:
-        raise BadEvent("$", f"{label}: {text!r:.60} is not an RFC 3339 instant with an offset") from None
+        raise BadEvent("$", f"{name.format('time')}: {text!r:.60} is not an RFC 3339 instant with an offset") from None
 
 
 def _traceparent(text: str) -> str:
     """W3C: one that does not parse is as good as none."""
-    return text if len(text) <= ID_LENGTH and _TRACEPARENT.fullmatch(text) else ""
+    return text if text and len(text) <= ID_LENGTH and _TRACEPARENT.fullmatch(text) else ""

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from shared.events import TYPES, BadEvent, OrderPlaced
-from shared.events.envelope import open_input, output_headers
+from shared.events.envelope import open_again, open_input, output_headers
 from shared.events.topics import INPUT_TOPIC_OF, INPUT_TOPICS, OUTPUT_TOPICS, TOPICS, TYPES_OF, dlq_topic, dlq_topics
 from tests.contract.samples import STRUCTURED, binary, example, structured
 
@@ -201,3 +201,10 @@ def test_output_headers_are_accepted_as_input() -> None:
     headers = output_headers(TYPE, "e-9", "/shop", "GM-1001", datetime(2026, 11, 1, tzinfo=UTC))
     envelope = open_input("orders.v1", headers, VALUE)
     assert (envelope.id, envelope.subject, envelope.traceparent) == ("e-9", "GM-1001", "")
+
+
+def test_opened_again_it_says_the_same_and_has_no_digest() -> None:
+    first = open_input("orders.v1", binary(TYPE), VALUE)
+    assert open_again("orders.v1", binary(TYPE), VALUE) == first._replace(digest=b"")
+    with pytest.raises(BadEvent):
+        open_again("orders.v1", binary(TYPE), VALUE.replace(b"order_id", b"other_id"))

@@ -211,6 +211,22 @@ async def test_the_same_event_any_number_of_times(pool: Pool) -> None:
     assert await told(pool) == [*expected, "dead claim.submitted $"]
 
 
+async def test_what_waits_is_known_when_the_inbox_has_forgotten_it(intake: Replica) -> None:
+    topics = Topics()
+    await intake.take(topics.put(answer(), id="1"), topics.put(returned(), id="2"))
+    async with intake.pool.acquire() as conn:
+        await conn.execute("TRUNCATE seen")
+    await intake.take(topics.put(answer(), id="1"), topics.put(returned(fault="none"), id="2"))
+    await intake.take(topics.put(order()), topics.put(claim()))
+    assert await told(intake.pool) == [
+        "dead return.received $",
+        "contact o-1",
+        "admitted c-1 1:1",
+        "seller.answered c-1",
+        "return.received c-1",
+    ]
+
+
 async def test_the_members_order_and_white_space_do_not_make_other_data(intake: Replica) -> None:
     topics = Topics()
     sample = order()
