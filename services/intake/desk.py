@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Final, get_args
+from typing import Final, cast, get_args
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -30,6 +30,7 @@ from services.intake.state import (
 from shared.events import (
     ClaimReviewed,
     ClaimSubmitted,
+    Event,
     OrderPlaced,
     RefundSettled,
     ReturnReceived,
@@ -37,7 +38,15 @@ from shared.events import (
     dump,
 )
 
-_ABOUT_A_CLAIM: Final = (ClaimSubmitted, *get_args(AboutClaim), RefundSettled)
+# By class: `isinstance` with a model of another class goes through `ABCMeta`, seven times for a decision.
+_ABOUT_A_CLAIM: Final = frozenset((ClaimSubmitted, *get_args(AboutClaim), RefundSettled))
+_ITEM_IDS: Final[dict[type, str]] = {
+    SellerAnswered: "answer_id",
+    ReturnReceived: "return_id",
+    ClaimReviewed: "review_id",
+}
+
+_AboutClaim = ClaimSubmitted | AboutClaim | RefundSettled
 
 OrderKey = tuple[str, str]
 """Merchant and order id."""
@@ -79,17 +88,12 @@ def event_mark(source: str, id: str, type: str, digest: bytes) -> Mark:
 
 def item_marks(event: Input) -> tuple[Mark, ...]:
     """The mark of the answer, return or review that an event tells of; its id is unique within the merchant."""
-    match event:
-        case SellerAnswered():
-            kind, id = "answer_id", event.answer_id
-        case ReturnReceived():
-            kind, id = "return_id", event.return_id
-        case ClaimReviewed():
-            kind, id = "review_id", event.review_id
-        case _:
-            return ()
+    kind = _ITEM_IDS.get(type(event))
+    if kind is None:
+        return ()
+    id: str = getattr(event, kind)
     key = _key(kind, event.merchant, id)
-    digest = hashlib.blake2b(dump(event), digest_size=16).digest()
+    digest = hashlib.blake2b(dump(cast("Event", event)), digest_size=16).digest()
     return (Mark(key, digest, f"{kind} {id}", f"$.{kind}"),)
 
 
@@ -116,7 +120,7 @@ def order_key(event: Input) -> OrderKey:
 
 def claim_key(event: Input) -> ClaimKey | None:
     """The claim that an event is about and whose row bears on it."""
-    return (event.merchant, event.claim_id) if isinstance(event, _ABOUT_A_CLAIM) else None
+    return (event.merchant, cast("_AboutClaim", event).claim_id) if type(event) in _ABOUT_A_CLAIM else None
 
 
 @dataclass(slots=True)
@@ -130,6 +134,7 @@ class Desk:
     owners: dict[ClaimKey, str] = field(default_factory=dict)
     seen: dict[bytes, bytes] = field(default_factory=dict)
     waiting: dict[int, Letter] = field(default_factory=dict)
+    _terms: dict[str, Terms] = field(default_factory=dict)
     _of_order: dict[OrderKey, dict[int, Arrival]] = field(default_factory=lambda: defaultdict(dict))
     _of_claim: dict[ClaimKey, dict[int, Arrival]] = field(default_factory=lambda: defaultdict(dict))
 
@@ -171,7 +176,9 @@ class Desk:
         key = order_key(arrival.event)
         arrivals = self._bearing_on(arrival.event)
         before = State(self.orders[key], self._owners_of((*arrivals, arrival)), arrivals)
-        terms = Terms(self.parking, self.currency_of(key[0]))
+        terms = self._terms.get(key[0])
+        if terms is None:
+            terms = self._terms[key[0]] = Terms(self.parking, self.currency_of(key[0]))
         try:
             after, effects = admit(before, arrival, self.now, terms)
         except Exception as bug:
@@ -213,6 +220,8 @@ class Desk:
         self.orders[key] = after.order
         for claim_id, owner in after.owners.items():
             self.owners[key[0], claim_id] = owner
+        if not before.waiting and not after.waiting:
+            return {}
         still = {arrival.ref: arrival for arrival in after.waiting}
         released: dict[int, Letter] = {}
         for arrival in before.waiting:

@@ -297,6 +297,8 @@ def _reserve(
 
 def _taken(state: OrderState, claim_id: str, line_id: str) -> Spans:
     """Units of a line that another open claim has, or that any claim was refunded."""
+    if not state.holdings:
+        return ()
     return units.union(
         holding.held[line_id]
         for other, holding in state.holdings.items()

@@ -19,9 +19,11 @@ from shared.events import (
     ClaimRefused,
     ClaimReviewed,
     ClaimSubmitted,
+    Customer,
     CustomerContact,
     Event,
     OrderCancelled,
+    OrderCustomer,
     OrderDelivered,
     OrderPlaced,
     RefundSettled,
@@ -211,6 +213,7 @@ class Count(Struct, frozen=True):
 
 Effect = Emit | Bury | Note | Count
 
+_CONTACT_DATA: Final = Customer.model_fields.keys() - OrderCustomer.model_fields.keys()
 _JSON: Final = Encoder()
 _STATE: Final = Decoder(OrderState)
 _PLACED: Final = Decoder(PlacedOrder)
@@ -229,8 +232,7 @@ def read(stored: str) -> OrderState:
 
 def as_placed(placed: OrderPlaced) -> Raw:
     """An order that came, as an order state keeps it."""
-    order = placed.order()
-    return Raw(order.__pydantic_serializer__.to_json(order, exclude={"received_at"}))
+    return Raw(placed.__pydantic_serializer__.to_json(placed, exclude={"customer": _CONTACT_DATA}))
 
 
 def as_received(state: OrderState) -> Raw:

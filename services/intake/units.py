@@ -27,6 +27,8 @@ def count(spans: Spans) -> int:
 
 def lowest_free(taken: Spans, size: int, wanted: int) -> Spans:
     """The lowest `wanted` of the units 1…`size` that are not in `taken`; fewer where there are not as many."""
+    if not taken:
+        return lowest(((1, size),), wanted)
     free: list[Span] = []
     start = 1
     for first, last in (*taken, (size + 1, size + 1)):
@@ -44,7 +46,7 @@ def lowest(spans: Spans, wanted: int) -> Spans:
         if last < first:
             continue
         found.append((first, min(last, first + wanted - 1)))
-        wanted -= count((found[-1],))
+        wanted -= last - first + 1
     return tuple(found)
 
 
