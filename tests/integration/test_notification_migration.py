@@ -41,7 +41,7 @@ async def test_what_was_told_is_remembered_and_what_was_not_is_still_to_be_told(
             claims = await load_claims(conn, [("m", "c-1"), ("m", "c-2")])
             told = claims["m", "c-1"].told
             assert (told.waiting, told.decided) == (True, True)
-            known = {name for name, id_ in ids.items() if told.knows(Notice(id_, "decided"))}
+            known = {name for name, id_ in ids.items() if told.knows(Notice(id_, "decided", UUID(id_).bytes))}
             assert known == {"sent", "accepted", "pending"}
             (noted,) = await queue.noted(conn, [0], 10)
             assert (noted.notification_id, noted.accepted, noted.locale) == (ids["accepted"], True, "vi-VN")

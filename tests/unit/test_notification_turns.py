@@ -1,5 +1,6 @@
 """At which turns a customer hears something, and that a repeat is known as one."""
 
+import uuid
 from datetime import UTC, datetime
 from typing import Any
 
@@ -168,6 +169,9 @@ def test_ids_tell_merchants_and_claims_apart() -> None:
         _, notice = turn(Told(), msgspec.structs.replace(decided(), merchant=merchant, claim_id=claim), "")
         assert notice is not None
         ids.add(notice.notification_id)
+        namespace = uuid.UUID("8f1c0c1e-6b4e-5d53-9f59-2f0f0a8f7c11")
+        assert uuid.UUID(notice.notification_id) == uuid.uuid5(namespace, f"{merchant}\0{claim}\0decided\0001")
+        assert uuid.UUID(notice.notification_id).bytes == notice.key
     assert len(ids) == 4
 
 
