@@ -70,7 +70,7 @@ class Polls:
 
     def come(self, lane: TopicPartition, *stamps: int, fetched: bool = True) -> None:
         """Records come to the broker; aiokafka has fetched them, or not yet."""
-        records = [One(*lane, self.ends[lane] + n, stamp) for n, stamp in enumerate(stamps)]
+        records = [One(lane.topic, lane.partition, self.ends[lane] + n, stamp) for n, stamp in enumerate(stamps)]
         self.ends[lane] += len(records)
         if fetched:
             self.fetched[lane] += records
@@ -139,7 +139,7 @@ async def test_what_is_newer_waits_for_a_partition_whose_older_records_are_on_th
     assert await polls.poll() == [("sellers.v1", 15)]
     assert await polls.poll() == []
     assert polls.listened[-1] == paced.LISTEN_MS
-    polls.fetched[CLAIMS] = [One(*CLAIMS, 2, 30), One(*CLAIMS, 3, 40)]
+    polls.fetched[CLAIMS] = [One(CLAIMS.topic, CLAIMS.partition, 2, 30), One(CLAIMS.topic, CLAIMS.partition, 3, 40)]
     assert await polls.poll() == [("claims.v1", 30), ("sellers.v1", 35), ("claims.v1", 40)]
 
 
@@ -154,7 +154,7 @@ async def test_it_waits_no_longer_than_its_patience_and_then_not_for_that_partit
     assert await polls.poll() == [("sellers.v1", 35)]
     polls.come(SELLERS, 36)
     assert await polls.poll() == [("sellers.v1", 36)]
-    polls.fetched[CLAIMS] = [One(*CLAIMS, 2, 30)]
+    polls.fetched[CLAIMS] = [One(CLAIMS.topic, CLAIMS.partition, 2, 30)]
     assert await polls.poll() == [("claims.v1", 30)]
     polls.come(CLAIMS, 40, fetched=False)
     polls.come(SELLERS, 45)
@@ -178,5 +178,5 @@ async def test_a_partition_that_is_read_again_starts_there(polls: Polls) -> None
     assert await polls.consumer.position(CLAIMS) == 100
     polls.consumer.seek(CLAIMS, 50)
     assert await polls.consumer.position(CLAIMS) == 50
-    polls.fetched[CLAIMS] = [One(*CLAIMS, n, n) for n in range(50, 300)]
+    polls.fetched[CLAIMS] = [One(CLAIMS.topic, CLAIMS.partition, n, n) for n in range(50, 300)]
     assert [stamp for _, stamp in await polls.poll(100)] == list(range(50, 150))
