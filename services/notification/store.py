@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from services.notification.domain import NOTHING, Told
 from services.notification.reading import CustomerContact
-from shared.arrays import byte_strings, integers, texts, texts_or_null
+from shared.arrays import integers, texts, texts_or_null
 from shared.db import Conn
 
 Key = tuple[str, str]
@@ -55,18 +55,18 @@ async def save_claims(conn: Conn, claims: Collection[ClaimRow]) -> None:
         await conn.execute(
             """UPDATE claim c SET lane = n.lane, order_id = n.order_id, waiting = n.waiting, decided = n.decided,
                       notices = n.notices, sheet = coalesce(n.sheet, c.sheet)
-               FROM unnest($1::text::text[], $2::text::text[], $3::text::int[], $4::text::text[],
-                           $5::text::bool[], $6::text::bool[], $7::text::bytea[], $8::text::text[])
+               FROM unnest($1::text::text[], $2::text::text[], $3::text::int[], $4::text::text[], $5::bool[],
+                           $6::bool[], $7::bytea[], $8::text[])
                     AS n (merchant, claim_id, lane, order_id, waiting, decided, notices, sheet)
                WHERE c.merchant = n.merchant AND c.claim_id = n.claim_id""",
             texts([claim.merchant for claim in known]),
             texts([claim.claim_id for claim in known]),
             integers(claim.lane for claim in known),
             texts([claim.order_id for claim in known]),
-            integers(claim.told.waiting for claim in known),
-            integers(claim.told.decided for claim in known),
-            byte_strings([claim.told.notices for claim in known]),
-            texts_or_null(claim.sheet for claim in known),
+            [claim.told.waiting for claim in known],
+            [claim.told.decided for claim in known],
+            [claim.told.notices for claim in known],
+            [claim.sheet for claim in known],
         )
 
 
