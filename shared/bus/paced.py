@@ -23,7 +23,7 @@ PLENTY: Final = 1 << 20
 """unless it has so many bytes."""
 AT_ONCE: Final = (1, 100)
 """Bytes and milliseconds that the broker waits for otherwise: a record is given when it comes."""
-A_PARTITION: Final = 500
+A_PARTITION: Final = 250
 """Records of a partition from which on no more of it are taken in: what is held stays small."""
 MOST: Final = 1000
 """Records of a poll that does not say how many."""
@@ -103,8 +103,10 @@ class PacedConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is not 
         self._given_up -= fetched.keys()
 
     async def _sure_until(self) -> float:
-        """The stamp up to which nothing older than what is held can come any more."""
-        return min((stamp for _, stamp in await self._behind()), default=math.inf) if self._held else math.inf
+        """The stamp up to which nothing older than what is held can come any more; of little all is given at once."""
+        if len(self._held) < MANY:
+            return math.inf
+        return min((stamp for _, stamp in await self._behind()), default=math.inf)
 
     async def _behind(self) -> list[tuple[TopicPartition, int]]:
         """The partitions that have more than was taken in, each with a stamp before which nothing comes of it."""
