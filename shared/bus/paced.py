@@ -23,7 +23,7 @@ PLENTY: Final = 1 << 20
 """unless it has so many bytes."""
 AT_ONCE: Final = (1, 100)
 """Bytes and milliseconds that the broker waits for otherwise: a record is given when it comes."""
-A_PARTITION: Final = 250
+A_PARTITION: Final = 100
 """Records of a partition from which on no more of it are taken in: what is held stays small."""
 MOST: Final = 1000
 """Records of a poll that does not say how many."""

@@ -1,31 +1,21 @@
 """Records that wait in a consumer: the oldest of all partitions first, each partition in its order."""
 
 import math
-from dataclasses import dataclass
 
 from aiokafka import TopicPartition
 
 from shared.bus.held import Held
+from tests.fetched import Fetched
 
 CLAIMS = TopicPartition("claims.v1", 0)
 SELLERS = TopicPartition("sellers.v1", 0)
 
 
-@dataclass(frozen=True)
-class One:
-    """What is read of aiokafka's record."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
+def of(lane: TopicPartition, *stamps: int, first: int = 0) -> dict[TopicPartition, list[Fetched]]:
+    return {lane: [Fetched(lane.topic, lane.partition, first + n, stamp) for n, stamp in enumerate(stamps)]}
 
 
-def of(lane: TopicPartition, *stamps: int, first: int = 0) -> dict[TopicPartition, list[One]]:
-    return {lane: [One(lane.topic, lane.partition, first + n, stamp) for n, stamp in enumerate(stamps)]}
-
-
-def shown(given: dict[TopicPartition, list[One]]) -> list[tuple[str, int]]:
+def shown(given: dict[TopicPartition, list[Fetched]]) -> list[tuple[str, int]]:
     return sorted((record.topic, record.offset) for records in given.values() for record in records)
 
 
