@@ -2,7 +2,6 @@
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable
 from operator import itemgetter
 from typing import Any, Final
 
@@ -69,10 +68,8 @@ class Held:
         self._counts.subtract({partition: len(records) for partition, records in given.items()})
         return given
 
-    def drop(self, partitions: Iterable[TopicPartition]) -> None:
-        """Forget what is held of partitions: they are read again from elsewhere, or are no longer ours."""
-        gone = set(partitions)
-        self._queue = [pair for pair in self._queue if (pair[1].topic, pair[1].partition) not in gone]
-        for partition in gone:
-            self._counts.pop(partition, None)
-            self._stamps.pop(partition, None)
+    def drop(self, partition: TopicPartition) -> None:
+        """Forget what is held of a partition: it is read again from elsewhere."""
+        self._queue = [pair for pair in self._queue if (pair[1].topic, pair[1].partition) != partition]
+        self._counts.pop(partition, None)
+        self._stamps.pop(partition, None)

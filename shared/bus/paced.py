@@ -68,7 +68,7 @@ class PacedConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is not 
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """As aiokafka's; what is held of the partition is forgotten."""
-        self._held.drop([partition])
+        self._held.drop(partition)
         super().seek(partition, offset)
 
     async def position(self, partition: TopicPartition) -> int:

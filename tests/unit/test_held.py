@@ -50,7 +50,7 @@ def test_a_partition_that_is_read_again_from_elsewhere_is_forgotten() -> None:
     held = Held()
     held.add(of(CLAIMS, 1, 2, first=7) | of(SELLERS, 3))
     assert held.next_offset(CLAIMS) == 7
-    held.drop([CLAIMS])
+    held.drop(CLAIMS)
     assert held.count(CLAIMS) == 0
     assert held.next_offset(CLAIMS) is None
     assert held.last_ms(CLAIMS) == 0

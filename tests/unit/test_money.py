@@ -117,6 +117,7 @@ def test_the_table_is_iso_4217() -> None:
     }
 
 
+# XXX is ISO 4217's own code for "no currency", XAU for gold: in the standard, and no money.
 @pytest.mark.parametrize("code", ["IRT", "TMN", "XXX", "XAU", "irr", "", "US", "ریال"])
 def test_what_is_no_currency_is_refused(code: str) -> None:
     assert not is_currency(code)
